@@ -1,0 +1,508 @@
+"""Every kind of line a log can hold: facts in the past tense, never intentions.
+
+Knows the shape of each event and its one-line JSON form. Does not know what an event means for the
+agent (that is `state.apply`), nor how lines reach the disk (that is `log`).
+
+Dispatch on the `kind` string, never on the class: a hot reload leaves old objects with new classes.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from memgpt_core.settings import AgentSettings
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Author = Literal["agent", "human", "engine", "import"]
+"""Who did it: the model through a function, a person by hand, the engine's rules, an import."""
+
+Purpose = Literal["turn", "summary"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Hit(_Frozen):
+    """One search result: the item's id and what ranked it. Ranks count from 1; scores are rounded to 1e-6."""
+
+    id: str
+    score: float
+    words_rank: int | None = None
+    words_score: float | None = None
+    vector_rank: int | None = None
+    vector_score: float | None = None
+
+
+class Measured(_Frozen):
+    """What was measured rather than decided. A rerun takes these from the recording.
+
+    Attributes:
+        tokens: our count of what this event put into main context, in tokens.
+        instructions_tokens, schemas_tokens: the same for the two parts of `instructions_defined`.
+        seconds: wall time of the model call or function.
+        prompt_tokens, cached_tokens, reply_tokens: the model server's own counts.
+        load_s, prefill_s, generate_s: the model server's own clock.
+        total: how many items a search matched in all.
+        hits: the page of results a search gave, best first.
+    """
+
+    tokens: int | None = None
+    instructions_tokens: int | None = None
+    schemas_tokens: int | None = None
+    seconds: float | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    reply_tokens: int | None = None
+    load_s: float | None = None
+    prefill_s: float | None = None
+    generate_s: float | None = None
+    total: int | None = None
+    hits: tuple[Hit, ...] | None = None
+
+
+NOTHING = Measured()
+
+
+class Clip(_Frozen):
+    """How much of a text too large for the window is queued: this many characters from each end."""
+
+    head_chars: int
+    tail_chars: int
+
+
+class Call(_Frozen):
+    """A function call as the model wrote it; `arguments` stays text when it was not a JSON object."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any] | str
+
+
+class Header(_Frozen):
+    """What every line begins with; all five are stamped by `Journal.commit`.
+
+    Attributes:
+        seq: position in the log, from 1 without gaps.
+        at: UTC, from the injected clock.
+        session, turn, step: where in the agent's life this is, each from 1; 0 before the first.
+    """
+
+    seq: int = 0
+    at: datetime = EPOCH
+    session: int = 0
+    turn: int = 0
+    step: int = 0
+
+
+# --- the agent itself -------------------------------------------------------------------------------
+
+
+class AgentCreated(Header):
+    """The first line of every log."""
+
+    kind: Literal["agent_created"] = "agent_created"
+    agent_id: str
+    name: str
+    about: str = ""
+    engine_version: int
+    seed: int
+    settings: AgentSettings
+    template_tokens: int = 0
+
+
+class AgentConfigured(Header):
+    """New settings, whole; they hold from the next step on."""
+
+    kind: Literal["agent_configured"] = "agent_configured"
+    settings: AgentSettings
+    template_tokens: int = 0
+    author: Author = "human"
+
+
+class InstructionsDefined(Header):
+    """The read-only head of main context, stored when it changes so that a past request can be rebuilt."""
+
+    kind: Literal["instructions_defined"] = "instructions_defined"
+    instructions: str
+    schemas: tuple[dict[str, Any], ...]
+    measured: Measured = NOTHING
+
+
+# --- a turn -----------------------------------------------------------------------------------------
+
+
+class TriggerReceived(Header):
+    """What wakes the agent (the paper's "event"), queued as a message in its JSON envelope."""
+
+    kind: Literal["trigger_received"] = "trigger_received"
+    cause: Literal["user", "system", "login", "upload", "timer"]
+    text: str
+    clip: Clip | None = None
+    measured: Measured = NOTHING
+
+
+class PromptBuilt(Header):
+    """A request left for the model.
+
+    Attributes:
+        sections: tokens by section of main context, in prompt order; they add up to the whole prompt.
+        window_tokens, limit_tokens: the window, and the part a prompt may fill.
+        sha256: of the request body's bytes.
+        prefix_tokens: how many of the tokens are the unchanged beginning of the turn request before this one.
+    """
+
+    kind: Literal["prompt_built"] = "prompt_built"
+    purpose: Purpose
+    sections: dict[str, int]
+    window_tokens: int
+    limit_tokens: int
+    sha256: str
+    prefix_tokens: int
+
+
+class ModelReplied(Header):
+    """A finished reply. `salvaged` says that a call was found in plain text."""
+
+    kind: Literal["model_replied"] = "model_replied"
+    purpose: Purpose
+    content: str = ""
+    thinking: str = ""
+    calls: tuple[Call, ...] = ()
+    done_reason: str = "stop"
+    salvaged: bool = False
+    clip: Clip | None = None
+    measured: Measured = NOTHING
+
+
+class FunctionReturned(Header):
+    """A call's outcome, queued as a function result.
+
+    Attributes:
+        arguments: as validated, without `request_heartbeat`; as written when validation failed.
+        ok: False is the model's fault and forces a heartbeat.
+        heartbeat: control goes straight back to the model.
+        holds: ids of the messages and passages whose text is in `value`.
+    """
+
+    kind: Literal["function_returned"] = "function_returned"
+    call_id: str
+    name: str
+    arguments: dict[str, Any] | str
+    ok: bool
+    value: str
+    heartbeat: bool
+    holds: tuple[str, ...] = ()
+    clip: Clip | None = None
+    measured: Measured = NOTHING
+
+
+class MessageSent(Header):
+    """Text the user sees. `plain` marks a reply that came without a send_message call."""
+
+    kind: Literal["message_sent"] = "message_sent"
+    text: str
+    plain: bool = False
+
+
+class HeartbeatsPaused(Header):
+    """Timed heartbeats stay silent until `until` (UTC)."""
+
+    kind: Literal["heartbeats_paused"] = "heartbeats_paused"
+    minutes: int
+    until: datetime
+
+
+class StopRequested(Header):
+    """A person stopped the running turn."""
+
+    kind: Literal["stop_requested"] = "stop_requested"
+
+
+class FaultRecorded(Header):
+    """The machine failed (`where`: model, store, engine); the turn ends, nothing is lost."""
+
+    kind: Literal["fault_recorded"] = "fault_recorded"
+    where: Literal["model", "store", "engine"]
+    error: str
+
+
+class TurnEnded(Header):
+    """Control is back with the world."""
+
+    kind: Literal["turn_ended"] = "turn_ended"
+    reason: Literal["yielded", "step_limit", "repeating", "stopped", "fault", "interrupted"]
+
+
+# --- memory pressure --------------------------------------------------------------------------------
+
+
+class PressureWarned(Header):
+    """Main context passed the warning mark; queued as a system alert so that the model can save things."""
+
+    kind: Literal["pressure_warned"] = "pressure_warned"
+    tokens: int
+    warn_tokens: int
+    flush_tokens: int
+    measured: Measured = NOTHING
+
+
+class QueueFlushed(Header):
+    """The oldest exchanges left the FIFO queue; `summary` took the first slot.
+
+    Attributes:
+        evicted: ids, oldest first.
+        trigger: what forced it (flush mark reached, or the server refused the prompt).
+        summarised_by: `model`, or `none` when the summariser failed and the notice only counts what left.
+        covers: how many messages the summary stands for, this flush and all before it.
+        measured.tokens: tokens of the new summary slot.
+    """
+
+    kind: Literal["queue_flushed"] = "queue_flushed"
+    evicted: tuple[str, ...]
+    trigger: Literal["flush_mark", "overflow"]
+    strategy: str
+    flush_tokens: int
+    tokens_before: int
+    tokens_after: int
+    summary: str
+    summarised_by: Literal["model", "none"]
+    covers: int
+    measured: Measured = NOTHING
+
+
+# --- core memory and scratch notes -------------------------------------------------------------------
+
+
+class BlockDefined(Header):
+    """A core memory block came to be, or got another limit, description or lock. Text is `value`."""
+
+    kind: Literal["block_defined"] = "block_defined"
+    block: str
+    description: str
+    value: str
+    limit_chars: int
+    read_only: bool = False
+    author: Author
+    measured: Measured = NOTHING
+
+
+class WorkingContextEdited(Header):
+    """A block's text changed. `based_on` is the seq of the version the author saw."""
+
+    kind: Literal["working_context_edited"] = "working_context_edited"
+    block: str
+    before: str
+    after: str
+    author: Author
+    based_on: int
+    reason: str = ""
+    measured: Measured = NOTHING
+
+
+class NoteWritten(Header):
+    """A scratch note was written or replaced."""
+
+    kind: Literal["note_written"] = "note_written"
+    name: str
+    text: str
+    author: Author
+
+
+class NoteDeleted(Header):
+    """A scratch note is gone from the index; its text stays in the log."""
+
+    kind: Literal["note_deleted"] = "note_deleted"
+    name: str
+    author: Author
+
+
+# --- archival storage --------------------------------------------------------------------------------
+
+
+class ArchivalInserted(Header):
+    """A passage entered archival storage; its id is `p{seq}`."""
+
+    kind: Literal["archival_inserted"] = "archival_inserted"
+    text: str
+    tags: tuple[str, ...] = ()
+    source: str = ""
+    author: Author
+
+
+class ArchivalEdited(Header):
+    """A passage's text or tags changed."""
+
+    kind: Literal["archival_edited"] = "archival_edited"
+    passage: str
+    text: str
+    tags: tuple[str, ...] = ()
+    author: Author
+    based_on: int
+
+
+class ArchivalDeleted(Header):
+    """A passage is hidden; undo inserts its text again."""
+
+    kind: Literal["archival_deleted"] = "archival_deleted"
+    passage: str
+    author: Author
+
+
+class RecallSearched(Header):
+    """Recall storage was searched; the page of hits is in `measured`."""
+
+    kind: Literal["recall_searched"] = "recall_searched"
+    query: str
+    roles: tuple[str, ...]
+    start: str = ""
+    end: str = ""
+    page: int
+    mode: str
+    measured: Measured = NOTHING
+
+
+class ArchivalSearched(Header):
+    """Archival storage was searched; the page of hits is in `measured`."""
+
+    kind: Literal["archival_searched"] = "archival_searched"
+    query: str
+    tags: tuple[str, ...] = ()
+    start: str = ""
+    end: str = ""
+    page: int
+    mode: str
+    measured: Measured = NOTHING
+
+
+# --- messages by hand --------------------------------------------------------------------------------
+
+
+class MessageEdited(Header):
+    """A message's text was corrected by hand; recall and, if it is queued, main context show the new text."""
+
+    kind: Literal["message_edited"] = "message_edited"
+    message: str
+    text: str
+    author: Author
+    based_on: int
+    measured: Measured = NOTHING
+
+
+class MessageDeleted(Header):
+    """A message is hidden from recall and leaves the queue."""
+
+    kind: Literal["message_deleted"] = "message_deleted"
+    message: str
+    author: Author
+
+
+class MessageRequeued(Header):
+    """An evicted message got a slot at the back of the queue again."""
+
+    kind: Literal["message_requeued"] = "message_requeued"
+    message: str
+    text_seq: int
+    author: Author
+    clip: Clip | None = None
+    measured: Measured = NOTHING
+
+
+Event = (
+    AgentCreated
+    | AgentConfigured
+    | InstructionsDefined
+    | TriggerReceived
+    | PromptBuilt
+    | ModelReplied
+    | FunctionReturned
+    | MessageSent
+    | HeartbeatsPaused
+    | StopRequested
+    | FaultRecorded
+    | TurnEnded
+    | PressureWarned
+    | QueueFlushed
+    | BlockDefined
+    | WorkingContextEdited
+    | NoteWritten
+    | NoteDeleted
+    | ArchivalInserted
+    | ArchivalEdited
+    | ArchivalDeleted
+    | RecallSearched
+    | ArchivalSearched
+    | MessageEdited
+    | MessageDeleted
+    | MessageRequeued
+)
+
+KINDS: dict[str, type[Header]] = {cls.model_fields["kind"].default: cls for cls in Event.__args__}
+
+_CODEC: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+_ALWAYS_EXTERNAL = frozenset(
+    {
+        "agent_created",
+        "agent_configured",
+        "instructions_defined",
+        "trigger_received",
+        "model_replied",
+        "stop_requested",
+        "fault_recorded",
+        "message_edited",
+        "message_deleted",
+        "message_requeued",
+    }
+)
+
+
+def is_external(event: Event) -> bool:
+    """Whether the event came from outside the engine's rules, so that a rerun must be given it.
+
+    Triggers, configuration, model replies, faults, stops, interruptions, and whatever a person or an
+    import wrote are external; the rest follows from them.
+    """
+    if event.kind in _ALWAYS_EXTERNAL:
+        return True
+    if event.kind == "turn_ended":
+        return event.reason == "interrupted"
+    return getattr(event, "author", "agent") in ("human", "import")
+
+
+def encode(event: Event) -> str:
+    """One line of JSON without the newline; fields that are None are left out."""
+    return event.model_dump_json(exclude_none=True)
+
+
+# --- old lines always load ----------------------------------------------------------------------------
+
+UPGRADES: list[Callable[[dict[str, Any]], dict[str, Any]]] = []
+"""Append-only. Each takes a raw line as any earlier version wrote it and returns the next version's shape."""
+
+
+def upgrade(raw: dict[str, Any]) -> dict[str, Any]:
+    """Bring a raw line of any past version to the present shape."""
+    for step in UPGRADES:
+        raw = step(raw)
+    return raw
+
+
+def decode(line: str | bytes) -> Event:
+    """The event a line holds.
+
+    Raises:
+        ValueError: not JSON, an unknown kind, or fields that do not fit the kind; the message says which.
+    """
+    try:
+        return _CODEC.validate_json(line) if not UPGRADES else _CODEC.validate_python(upgrade(json.loads(line)))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "union_tag_invalid":
+            raise ValueError(f"unknown kind {first['ctx']['tag']}") from None
+        where = ".".join(str(part) for part in first["loc"]) or "line"
+        raise ValueError(f"{where}: {first['msg']}") from None

@@ -1,0 +1,1 @@
+"""Chat models: the Protocol in `base`, one vendor or source per file."""

@@ -1,0 +1,54 @@
+"""What the engine asks of a chat model: bytes of a request in, one finished reply out, progress on the way."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol
+
+from memgpt_core.events import Call, Measured
+
+Phase = Literal["idle", "waiting", "reading the prompt", "generating", "running a function", "summarising", "stopping"]
+"""What a turn is doing, as a person reads it."""
+
+
+class Reply(NamedTuple):
+    """A finished reply. `calls` are the model's own, arguments unchecked; counts and seconds are the server's."""
+
+    content: str
+    thinking: str
+    calls: tuple[Call, ...]
+    done_reason: str
+    measured: Measured
+
+
+class Progress(Protocol):
+    """Where a model reports while it works. Each method returns at once; `stopped` is asked between pieces."""
+
+    def phase(self, phase: Phase) -> None:
+        """The model entered this phase."""
+
+    def text(self, piece: str) -> None:
+        """More of what the user will see."""
+
+    def thought(self, piece: str) -> None:
+        """More of the model's thinking or inner monologue."""
+
+    def stopped(self) -> bool:
+        """Whether a person asked to stop."""
+
+
+class Stopped(Exception):
+    """Raised by a model whose reply was stopped by a person; nothing of it is kept."""
+
+
+class ChatModel(Protocol):
+    """A source of replies.
+
+    `chat` raises `ModelUnavailable` (or `ContextOverflow`) when no whole reply came, and `Stopped` when a
+    person stopped it.
+    """
+
+    def chat(self, body: dict[str, Any], progress: Progress) -> Reply:
+        """The reply to a request body (`prompt.Prompt.body`)."""
+
+
+Clock = Callable[[], float]
+"""Seconds from an arbitrary start, for durations."""

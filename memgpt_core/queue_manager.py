@@ -1,0 +1,113 @@
+"""When to warn, when to flush, and which messages leave: the paper's queue manager (section 2.2), pure.
+
+Decides from token counts alone; never sees a text, never calls a model. The strategy for *what replaces*
+the evicted messages is named in the settings and carried out by the agent.
+
+Eviction takes whole exchanges (all messages of a turn) from the front, so that a call never loses its
+result. Inside a single long turn it takes whole steps, and never the trigger the turn is about.
+"""
+
+from typing import Literal, NamedTuple
+
+from memgpt_core.prompt import sections
+from memgpt_core.settings import AgentSettings
+from memgpt_core.state import Entry, State
+
+MIN_ROOM_TOKENS = 256
+"""What must stay free for the queue beside the fixed parts; less cannot hold one exchange."""
+
+WARNING_TOKENS = 90
+"""An upper bound on the size of a pressure warning itself, in tokens."""
+
+SUMMARY_SHARE = 0.2
+"""The largest part of the queue's room that the recursive summary may take."""
+
+
+class Decision(NamedTuple):
+    """What to do before the next prompt: `warn`, `flush` (with the ids to evict), or `pass`."""
+
+    act: Literal["pass", "warn", "flush"]
+    tokens: int
+    evict: tuple[str, ...] = ()
+
+
+def total_tokens(state: State) -> int:
+    """The whole prompt, in tokens."""
+    return sum(sections(state).values())
+
+
+def fixed_tokens(state: State) -> int:
+    """What no flush can free: instructions, schemas, working context, template; in tokens."""
+    sizes = sections(state)
+    return sizes["instructions"] + sizes["schemas"] + sizes["working_context"] + sizes["template"]
+
+
+def room_tokens(state: State) -> int:
+    """What the queue (summary and messages) may fill before the flush mark, in tokens."""
+    return max(0, state.settings.flush_tokens - fixed_tokens(state))
+
+
+def message_cap_tokens(state: State) -> int:
+    """The most one message may take of the queue; a larger one is queued as head and tail."""
+    return max(MIN_ROOM_TOKENS // 2, room_tokens(state) // 2)
+
+
+def summary_cap_tokens(state: State) -> int:
+    """The most the recursive summary may take of the queue."""
+    return max(MIN_ROOM_TOKENS // 4, int(room_tokens(state) * SUMMARY_SHARE))
+
+
+def refusal(fixed: int, settings: AgentSettings) -> str:
+    """Why a window cannot hold an agent whose fixed parts are `fixed` tokens; empty when it can."""
+    if fixed + MIN_ROOM_TOKENS <= settings.flush_tokens:
+        return ""
+    return (
+        f"The window is too small: instructions, function schemas and core memory take {fixed} tokens and the queue "
+        f"needs at least {MIN_ROOM_TOKENS} more, but a window of {settings.window_tokens} tokens with "
+        f"{settings.reserve_tokens} kept for the reply and a flush mark of {settings.flush_share:.0%} leaves "
+        f"{settings.flush_tokens}. Choose a larger window, a smaller reserve, or switch functions off."
+    )
+
+
+def decide(state: State) -> Decision:
+    """Warn once per filling, and before the flush wherever the warning itself still fits the window."""
+    settings, tokens = state.settings, total_tokens(state)
+    if not state.warned and tokens > settings.warn_tokens and tokens + WARNING_TOKENS <= settings.limit_tokens:
+        return Decision("warn", tokens)
+    if tokens > settings.flush_tokens:
+        return Decision("flush", tokens, evict(state))
+    return Decision("pass", tokens)
+
+
+def evict(state: State) -> tuple[str, ...]:
+    """Ids that leave in a flush now, oldest first; empty when nothing can leave.
+
+    Frees at least `evict_share` of the queue's room, and as much as brings the prompt under the flush mark
+    with a summary of the largest allowed size.
+    """
+    room = room_tokens(state)
+    queued = sum(entry.tokens for entry in state.queue)
+    goal = max(int(room * state.settings.evict_share), queued + summary_cap_tokens(state) - room)
+    gone: list[str] = []
+    freed = 0
+    for group in _evictable(state):
+        if freed >= goal:
+            break
+        gone += [entry.id for entry in group]
+        freed += sum(entry.tokens for entry in group)
+    return tuple(gone)
+
+
+def _evictable(state: State) -> list[list[Entry]]:
+    """The queue cut into what must leave together, oldest first; what may never leave is not in it."""
+    past: dict[int, list[Entry]] = {}
+    steps: dict[int, list[Entry]] = {}
+    for entry in state.queue:
+        if not state.turn_open or entry.turn < state.turn:
+            past.setdefault(entry.turn, []).append(entry)
+        elif entry.kind != "trigger_received" and entry.step < state.step:
+            steps.setdefault(entry.step, []).append(entry)
+    groups = list(past.values())
+    if not state.turn_open:
+        groups = groups[:-1]
+    return groups + list(steps.values())

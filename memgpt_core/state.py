@@ -1,0 +1,360 @@
+"""What the log means: `apply(state, event) -> state`, a pure fold.
+
+Holds only what the next prompt and the next decision need: blocks, queue entries, the notes index,
+counters, settings. Texts of messages and notes stay in the log and are read by `seq`; everything that
+grows without bound is store rows (`project`).
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from memgpt_core.events import EPOCH, Event
+from memgpt_core.settings import AgentSettings
+
+
+class Entry(NamedTuple):
+    """A slot of the FIFO queue.
+
+    Attributes:
+        id: the message, `m{seq}` of the event that first queued it.
+        text_seq: the event that holds its present text (the same, unless it was edited).
+        tokens: our count of the message as queued.
+        kind: the queuing event's kind (`trigger_received`, `model_replied`, ...).
+        turn, step: where it was queued; eviction keeps a step's reply and results together.
+        holds: ids whose text this message carries (search results).
+        clip: (head, tail) characters when the text is queued in part, else None.
+    """
+
+    id: str
+    text_seq: int
+    tokens: int
+    kind: str
+    turn: int
+    step: int
+    holds: tuple[str, ...] = ()
+    clip: tuple[int, int] | None = None
+
+
+class Block(NamedTuple):
+    """A core memory block. `seq` is the event that wrote this version; `author` wrote it."""
+
+    label: str
+    description: str
+    value: str
+    limit_chars: int
+    read_only: bool
+    seq: int
+    author: str
+    tokens: int
+
+
+class Note(NamedTuple):
+    """A scratch note in the index: its text is in event `seq`."""
+
+    name: str
+    seq: int
+    chars: int
+
+
+class Summary(NamedTuple):
+    """The recursive summary in the queue's first slot; `covers` counts the messages it stands for."""
+
+    seq: int
+    tokens: int
+    covers: int
+
+
+class Part(NamedTuple):
+    """A piece of a sent prompt, in order: `key` changes exactly when its text does."""
+
+    key: str
+    tokens: int
+
+
+class State(BaseModel):
+    """The agent at one point of its log. Frozen; every change is a new one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seq: int = 0
+    at: datetime = EPOCH
+    session: int = 0
+    turn: int = 0
+    step: int = 0
+    turn_open: bool = False
+    stopping: bool = False
+
+    agent_id: str = ""
+    name: str = ""
+    about: str = ""
+    engine_version: int = 0
+    seed: int = 0
+    settings: AgentSettings = AgentSettings()
+
+    instructions_seq: int = 0
+    instructions_tokens: int = 0
+    schemas_tokens: int = 0
+    template_tokens: int = 0
+
+    blocks: dict[str, Block] = {}
+    queue: tuple[Entry, ...] = ()
+    summary: Summary | None = None
+    notes: dict[str, Note] = {}
+    sent: tuple[Part, ...] = ()
+
+    warned: bool = False
+    last_trigger_at: datetime = EPOCH
+    paused_until: datetime = EPOCH
+
+    messages: int = 0
+    passages: int = 0
+    flushes: int = 0
+    faults: int = 0
+
+    def holds(self, item: str) -> bool:
+        """Whether a message or passage is in the window, by its own slot or as a copy in another message."""
+        return any(entry.id == item or item in entry.holds for entry in self.queue)
+
+
+INITIAL = State()
+
+
+def place(state: State, event: Event) -> tuple[int, int, int]:
+    """The (session, turn, step) an event committed on `state` belongs to.
+
+    A trigger opens a turn when none is open; one that arrives during a turn joins it. A login trigger
+    opens a session. Each prompt of purpose `turn` is a step.
+    """
+    session, turn, step = state.session, state.turn, state.step
+    if event.kind == "trigger_received":
+        if event.cause == "login" or session == 0:
+            session += 1
+        if not state.turn_open:
+            turn, step = turn + 1, 0
+    elif event.kind == "prompt_built" and event.purpose == "turn":
+        step += 1
+    return session, turn, step
+
+
+def apply(state: State, event: Event) -> State:
+    """The state after `event`. Pure; an unknown kind is a programming error and raises KeyError."""
+    changes = _MEANINGS[event.kind](state, event)
+    changes.update(seq=event.seq, at=event.at, session=event.session, turn=event.turn, step=event.step)
+    return state.model_copy(update=changes)
+
+
+def fold(events: Iterable[Event], start: State = INITIAL) -> State:
+    """`apply` over all of them, from `start`."""
+    for event in events:
+        start = apply(start, event)
+    return start
+
+
+# --- meanings, one small function a kind ---------------------------------------------------------------
+
+_Changes = dict[str, Any]
+
+
+def _enqueue(state: State, event: Any, *, id: str = "", text_seq: int = 0, holds: tuple[str, ...] = ()) -> _Changes:
+    clip = (event.clip.head_chars, event.clip.tail_chars) if getattr(event, "clip", None) else None
+    entry = Entry(
+        id=id or f"m{event.seq}",
+        text_seq=text_seq or event.seq,
+        tokens=event.measured.tokens or 0,
+        kind=event.kind,
+        turn=event.turn,
+        step=event.step,
+        holds=holds,
+        clip=clip,
+    )
+    return {"queue": (*state.queue, entry)}
+
+
+def _agent_created(state: State, event: Any) -> _Changes:
+    return {
+        "agent_id": event.agent_id,
+        "name": event.name,
+        "about": event.about,
+        "engine_version": event.engine_version,
+        "seed": event.seed,
+        "settings": event.settings,
+        "template_tokens": event.template_tokens,
+    }
+
+
+def _agent_configured(state: State, event: Any) -> _Changes:
+    return {"settings": event.settings, "template_tokens": event.template_tokens}
+
+
+def _instructions_defined(state: State, event: Any) -> _Changes:
+    return {
+        "instructions_seq": event.seq,
+        "instructions_tokens": event.measured.instructions_tokens or 0,
+        "schemas_tokens": event.measured.schemas_tokens or 0,
+    }
+
+
+def _trigger_received(state: State, event: Any) -> _Changes:
+    changes = _enqueue(state, event)
+    changes.update(turn_open=True, messages=state.messages + 1)
+    if not state.turn_open:
+        changes["stopping"] = False
+    if event.cause in ("user", "login"):
+        changes["last_trigger_at"] = event.at
+    return changes
+
+
+def _prompt_built(state: State, event: Any) -> _Changes:
+    return {"sent": prompt_parts(state)} if event.purpose == "turn" else {}
+
+
+def _model_replied(state: State, event: Any) -> _Changes:
+    return {**_enqueue(state, event), "messages": state.messages + 1} if event.purpose == "turn" else {}
+
+
+def _function_returned(state: State, event: Any) -> _Changes:
+    return {**_enqueue(state, event, holds=event.holds), "messages": state.messages + 1}
+
+
+def _heartbeats_paused(state: State, event: Any) -> _Changes:
+    return {"paused_until": event.until}
+
+
+def _stop_requested(state: State, event: Any) -> _Changes:
+    return {"stopping": True}
+
+
+def _fault_recorded(state: State, event: Any) -> _Changes:
+    return {"faults": state.faults + 1}
+
+
+def _turn_ended(state: State, event: Any) -> _Changes:
+    return {"turn_open": False, "stopping": False}
+
+
+def _pressure_warned(state: State, event: Any) -> _Changes:
+    return {**_enqueue(state, event), "warned": True, "messages": state.messages + 1}
+
+
+def _queue_flushed(state: State, event: Any) -> _Changes:
+    gone = frozenset(event.evicted)
+    return {
+        "queue": tuple(entry for entry in state.queue if entry.id not in gone),
+        "summary": Summary(seq=event.seq, tokens=event.measured.tokens or 0, covers=event.covers),
+        "warned": False,
+        "flushes": state.flushes + 1,
+    }
+
+
+def _block_defined(state: State, event: Any) -> _Changes:
+    block = Block(
+        label=event.block,
+        description=event.description,
+        value=event.value,
+        limit_chars=event.limit_chars,
+        read_only=event.read_only,
+        seq=event.seq,
+        author=event.author,
+        tokens=event.measured.tokens or 0,
+    )
+    return {"blocks": {**state.blocks, event.block: block}}
+
+
+def _working_context_edited(state: State, event: Any) -> _Changes:
+    block = state.blocks[event.block]._replace(
+        value=event.after, seq=event.seq, author=event.author, tokens=event.measured.tokens or 0
+    )
+    return {"blocks": {**state.blocks, event.block: block}}
+
+
+def _note_written(state: State, event: Any) -> _Changes:
+    return {"notes": {**state.notes, event.name: Note(event.name, event.seq, len(event.text))}}
+
+
+def _note_deleted(state: State, event: Any) -> _Changes:
+    return {"notes": {name: note for name, note in state.notes.items() if name != event.name}}
+
+
+def _archival_inserted(state: State, event: Any) -> _Changes:
+    return {"passages": state.passages + 1}
+
+
+def _archival_deleted(state: State, event: Any) -> _Changes:
+    return {"passages": state.passages - 1}
+
+
+def _message_edited(state: State, event: Any) -> _Changes:
+    tokens = event.measured.tokens or 0
+    return {
+        "queue": tuple(
+            entry._replace(text_seq=event.seq, tokens=tokens, clip=None) if entry.id == event.message else entry
+            for entry in state.queue
+        )
+    }
+
+
+def _message_deleted(state: State, event: Any) -> _Changes:
+    return {
+        "queue": tuple(entry for entry in state.queue if entry.id != event.message),
+        "messages": state.messages - 1,
+    }
+
+
+def _message_requeued(state: State, event: Any) -> _Changes:
+    return _enqueue(state, event, id=event.message, text_seq=event.text_seq)
+
+
+def _nothing(state: State, event: Any) -> _Changes:
+    return {}
+
+
+_MEANINGS: dict[str, Callable[[State, Any], _Changes]] = {
+    "agent_created": _agent_created,
+    "agent_configured": _agent_configured,
+    "instructions_defined": _instructions_defined,
+    "trigger_received": _trigger_received,
+    "prompt_built": _prompt_built,
+    "model_replied": _model_replied,
+    "function_returned": _function_returned,
+    "message_sent": _nothing,
+    "heartbeats_paused": _heartbeats_paused,
+    "stop_requested": _stop_requested,
+    "fault_recorded": _fault_recorded,
+    "turn_ended": _turn_ended,
+    "pressure_warned": _pressure_warned,
+    "queue_flushed": _queue_flushed,
+    "block_defined": _block_defined,
+    "working_context_edited": _working_context_edited,
+    "note_written": _note_written,
+    "note_deleted": _note_deleted,
+    "archival_inserted": _archival_inserted,
+    "archival_edited": _nothing,
+    "archival_deleted": _archival_deleted,
+    "recall_searched": _nothing,
+    "archival_searched": _nothing,
+    "message_edited": _message_edited,
+    "message_deleted": _message_deleted,
+    "message_requeued": _message_requeued,
+}
+
+
+# --- main context as sizes ------------------------------------------------------------------------------
+
+
+def prompt_parts(state: State) -> tuple[Part, ...]:
+    """Main context as ordered parts, each with a key that changes exactly when its text does.
+
+    Order: instructions, schemas, blocks, summary, messages, template. Tokens are our own counts; their sum
+    is the whole prompt.
+    """
+    head = [
+        Part(f"instructions@{state.instructions_seq}", state.instructions_tokens),
+        Part(f"schemas@{state.instructions_seq}", state.schemas_tokens),
+    ]
+    blocks = [Part(f"{block.label}@{block.seq}", block.tokens) for block in state.blocks.values()]
+    summary = [Part(f"summary@{state.summary.seq}", state.summary.tokens)] if state.summary else []
+    queue = [Part(f"{entry.id}@{entry.text_seq}", entry.tokens) for entry in state.queue]
+    return (*head, *blocks, *summary, *queue, Part("template", state.template_tokens))

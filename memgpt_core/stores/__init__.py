@@ -1,0 +1,1 @@
+"""Stores: disposable projections of the log, one vendor per file."""

@@ -1,0 +1,1 @@
+"""Views: `(state, rows)` to table rows, spans and chart figures. Pure; no I/O, no streamlit."""
