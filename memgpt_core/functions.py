@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 HEARTBEAT = "request_heartbeat"
 _HEARTBEAT_SCHEMA = {
     "type": "boolean",
-    "description": "true to get control back right after this call; leave out to wait for the next event",
+    "description": "true to get control back right after this call",
 }
 _JSON_TYPES = {"string", "integer", "number", "boolean", "array", "object"}
 
