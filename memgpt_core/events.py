@@ -7,6 +7,7 @@ Dispatch on the `kind` string, never on the class: a hot reload leaves old objec
 """
 
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -166,7 +167,7 @@ class PromptBuilt(Header):
 
 
 class ModelReplied(Header):
-    """A finished reply. `salvaged` says that a call was found in plain text."""
+    """A finished reply, queued unless it is empty. `salvaged` says that a call was found in plain text."""
 
     kind: Literal["model_replied"] = "model_replied"
     purpose: Purpose
@@ -224,11 +225,17 @@ class StopRequested(Header):
 
 
 class FaultRecorded(Header):
-    """The machine failed (`where`: model, store, engine); the turn ends, nothing is lost."""
+    """The machine failed, nothing is lost. The turn ends, but for an overflow, which is tried once more.
+
+    Attributes:
+        where: what failed.
+        overflow: the model server refused the prompt as longer than its window.
+    """
 
     kind: Literal["fault_recorded"] = "fault_recorded"
-    where: Literal["model", "store", "engine"]
+    where: Literal["model", "log", "store", "engine"]
     error: str
+    overflow: bool = False
 
 
 class TurnEnded(Header):
@@ -472,6 +479,33 @@ def is_external(event: Event) -> bool:
     if event.kind == "turn_ended":
         return event.reason == "interrupted"
     return getattr(event, "author", "agent") in ("human", "import")
+
+
+def clean(value: Any) -> Any:
+    """A value from outside made safe for one line of JSON, all the way down.
+
+    Half of a surrogate pair becomes U+FFFD (it has no UTF-8), a number that is not finite becomes None (it has
+    no JSON): either would otherwise be refused by the log or come back as something else.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {clean(key): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    return value
+
+
+def queues_message(event: Event) -> bool:
+    """Whether the event puts a new message into the queue and into recall storage.
+
+    An empty reply does not: a message without content would spoil every later prompt.
+    """
+    if event.kind == "model_replied":
+        return event.purpose == "turn" and bool(event.content or event.calls)
+    return event.kind in ("trigger_received", "function_returned", "pressure_warned")
 
 
 def encode(event: Event) -> str:

@@ -91,7 +91,7 @@ class Memory(NamedTuple):
         search: recall and archival search.
     """
 
-    commit: Callable[[Event | Callable[[State], Event]], Event]
+    commit: Callable[[Event | Callable[[State], Event | None]], Event | None]
     state: Callable[[], State]
     read: Callable[[int], Event]
     search: Search

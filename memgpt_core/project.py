@@ -10,7 +10,7 @@ read from it.
 
 from typing import Any, NamedTuple
 
-from memgpt_core.events import Event
+from memgpt_core.events import Event, queues_message
 from memgpt_core.prompt import warning_text
 from memgpt_core.state import State
 
@@ -120,7 +120,7 @@ def project(before: State, event: Event) -> list[Change]:
     ]
     kind: str = event.kind
     item: Any = event
-    if kind in ROLES and getattr(item, "purpose", "turn") == "turn":
+    if queues_message(event):
         changes += _message(before, item)
     elif kind == "queue_flushed":
         changes += _leave(item.evicted, event.seq)

@@ -61,10 +61,11 @@ def clipped(text: str, clip: Clip | tuple[int, int] | None) -> str:
         return text
     head, tail = (clip.head_chars, clip.tail_chars) if isinstance(clip, Clip) else clip
     left_out = len(text) - head - tail
+    if left_out <= 0:
+        return text
     note = (
-        f"\n[… {left_out} characters are left out here because the whole text does not fit the window. It is "
-        "stored whole in recall storage: conversation_search with words you look for returns the passages "
-        "around them …]\n"
+        f"\n[… {left_out} characters are left out here: the whole text does not fit the window. It is stored whole "
+        "in recall storage; conversation_search with words of the missing part returns the text around them …]\n"
     )
     return text[:head] + note + text[len(text) - tail :]
 
@@ -80,6 +81,16 @@ def clip_to(text: str, cap_tokens: int) -> Clip | None:
             keep * 0.9 * max(0.1, min(1.0, cap_tokens / max(1, count(text[:keep])))) if keep > 400 else keep * 0.8
         )
     return Clip(head_chars=keep * 2 // 3, tail_chars=keep // 3)
+
+
+def shortened(text: str, cap_tokens: int) -> str:
+    """`text`, or as many of its first words as `cap_tokens` hold."""
+    if count(text) <= cap_tokens:
+        return text
+    words = text.split()
+    while words and count(" ".join(words)) >= cap_tokens:
+        words = words[: int(len(words) * 0.95)]
+    return " ".join(words) + " …"
 
 
 def warning_text(event: Any) -> str:
@@ -117,10 +128,25 @@ def message_of(event: Any, *, text: str | None = None, clip: Clip | tuple[int, i
     raise ValueError(f"{event.kind} queues no message")
 
 
+def argument_texts(call: Any) -> list[str]:
+    """Every text among a call's arguments, and the arguments themselves when they are no object."""
+    values = call.arguments.values() if isinstance(call.arguments, dict) else [call.arguments]
+    return [value for value in values if isinstance(value, str)]
+
+
+def _clipped_arguments(arguments: dict[str, Any] | str, clip: Clip | tuple[int, int] | None) -> dict[str, Any] | str:
+    if isinstance(arguments, str):
+        return clipped(arguments, clip)
+    return {name: clipped(value, clip) if isinstance(value, str) else value for name, value in arguments.items()}
+
+
 def _reply(event: Any, text: str | None, clip: Clip | tuple[int, int] | None) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": clipped(event.content, clip)}
     calls = [
-        {"id": call.id, "function": {"index": index, "name": call.name, "arguments": call.arguments}}
+        {
+            "id": call.id,
+            "function": {"index": index, "name": call.name, "arguments": _clipped_arguments(call.arguments, clip)},
+        }
         for index, call in enumerate(event.calls)
     ]
     if text is not None:

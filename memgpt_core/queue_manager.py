@@ -7,17 +7,21 @@ Eviction takes whole exchanges (all messages of a turn) from the front, so that 
 result. Inside a single long turn it takes whole steps, and never the trigger the turn is about.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from memgpt_core.prompt import sections
+from memgpt_core.prompt import argument_texts, clip_to, message_of, sections
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Entry, State
+from memgpt_core.tokens import count_message
 
 MIN_ROOM_TOKENS = 256
 """What must stay free for the queue beside the fixed parts; less cannot hold one exchange."""
 
 WARNING_TOKENS = 90
 """An upper bound on the size of a pressure warning itself, in tokens."""
+
+MIN_CLIP_TOKENS = 40
+"""A head and tail smaller than this would show nothing but the note between them."""
 
 SUMMARY_SHARE = 0.2
 """The largest part of the queue's room that the recursive summary may take."""
@@ -55,6 +59,28 @@ def message_cap_tokens(state: State) -> int:
 def summary_cap_tokens(state: State) -> int:
     """The most the recursive summary may take of the queue."""
     return max(MIN_ROOM_TOKENS // 4, int(room_tokens(state) * SUMMARY_SHARE))
+
+
+def fit(state: State, event: Any) -> Any:
+    """A queuing event made ready for commit: clipped to what one message may take, and counted.
+
+    The counted message carries a time of the same shape as the one it will be stamped with.
+    """
+    cap = budget = message_cap_tokens(state)
+    clip, tokens = None, count_message(message_of(event))
+    while tokens > cap and budget > MIN_CLIP_TOKENS:
+        clip = clip_to(_longest_text(event), budget)
+        tokens = count_message(message_of(event, clip=clip))
+        budget = int(budget * 0.7)
+    measured = event.measured.model_copy(update={"tokens": tokens})
+    return event.model_copy(update={"measured": measured, **({"clip": clip} if clip else {})})
+
+
+def _longest_text(event: Any) -> str:
+    if event.kind == "model_replied":
+        texts: list[str] = [event.content, *(text for call in event.calls for text in argument_texts(call))]
+        return max(texts, key=len)
+    return str(event.text if event.kind == "trigger_received" else event.value)
 
 
 def refusal(fixed: int, settings: AgentSettings) -> str:

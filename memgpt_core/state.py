@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from memgpt_core.events import EPOCH, Event
+from memgpt_core.events import EPOCH, Event, queues_message
 from memgpt_core.settings import AgentSettings
 
 
@@ -212,7 +212,7 @@ def _prompt_built(state: State, event: Any) -> _Changes:
 
 
 def _model_replied(state: State, event: Any) -> _Changes:
-    return {**_enqueue(state, event), "messages": state.messages + 1} if event.purpose == "turn" else {}
+    return {**_enqueue(state, event), "messages": state.messages + 1} if queues_message(event) else {}
 
 
 def _function_returned(state: State, event: Any) -> _Changes:

@@ -1,6 +1,5 @@
 """What the engine asks of a chat model: bytes of a request in, one finished reply out, progress on the way."""
 
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
 from memgpt_core.events import Call, Measured
@@ -22,8 +21,8 @@ class Reply(NamedTuple):
 class Progress(Protocol):
     """Where a model reports while it works. Each method returns at once; `stopped` is asked between pieces."""
 
-    def phase(self, phase: Phase) -> None:
-        """The model entered this phase."""
+    def phase(self, phase: Phase, detail: str = "") -> None:
+        """The turn entered this phase; `detail` names what, for example the function that runs."""
 
     def text(self, piece: str) -> None:
         """More of what the user will see."""
@@ -48,7 +47,3 @@ class ChatModel(Protocol):
 
     def chat(self, body: dict[str, Any], progress: Progress) -> Reply:
         """The reply to a request body (`prompt.Prompt.body`)."""
-
-
-Clock = Callable[[], float]
-"""Seconds from an arbitrary start, for durations."""

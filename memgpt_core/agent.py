@@ -1,0 +1,342 @@
+"""The MemGPT loop: relieve memory pressure, ask the model, run its calls, chain or yield.
+
+Orders decisions and effects; takes none itself: the queue manager decides when to warn and flush, the
+functions what a call does, `state.apply` what it all means. Every decision is made on the newest state under
+the journal's lock, so a human edit at any moment falls cleanly before or after it, and a rerun that puts the
+same edits at the same places takes the same decisions.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+
+from memgpt_core import prompt, queue_manager
+from memgpt_core.errors import ContextOverflow, LogClosed, MemscopeError, ModelUnavailable, StoreBroken
+from memgpt_core.events import (
+    Event,
+    FaultRecorded,
+    MessageSent,
+    ModelReplied,
+    PressureWarned,
+    PromptBuilt,
+    Purpose,
+    QueueFlushed,
+    TriggerReceived,
+    TurnEnded,
+    clean,
+)
+from memgpt_core.executor import execute, not_run, salvage
+from memgpt_core.failpoints import failpoint
+from memgpt_core.functions import Function
+from memgpt_core.journal import Journal
+from memgpt_core.llm.base import ChatModel, Progress, Reply, Stopped
+from memgpt_core.memory_functions import REGISTRY, Memory, Search
+from memgpt_core.prompt import Prompt
+from memgpt_core.state import State
+from memgpt_core.tokens import count_message
+
+SAME_CALL_CAP = 3
+"""A call made this often in one turn, with the same arguments, stops the turn."""
+
+FLUSH_CAP = 3
+"""Flushes in a row before one prompt; more would mean that they free nothing."""
+
+WORDS_PER_TOKEN = 0.6
+"""To tell a summariser its budget in words; below the usual 0.75, so that it stays within it."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def phase(self, phase: str, detail: str = "") -> None:
+        """Ignored."""
+
+    def text(self, piece: str) -> None:
+        """Ignored."""
+
+    def thought(self, piece: str) -> None:
+        """Ignored."""
+
+    def stopped(self) -> bool:
+        """Never."""
+        return False
+
+
+class Agent:
+    """One agent's engine: give it triggers, then let it run the turn."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        model: Callable[[State], ChatModel],
+        search: Search,
+        *,
+        progress: Progress | None = None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal = journal
+        self._model = model
+        self._memory = Memory(journal.commit, lambda: journal.state, journal.read, search)
+        self._progress: Progress = progress or Silent()
+        self._timer = timer
+
+    def receive(self, *triggers: TriggerReceived) -> None:
+        """Queue triggers, all or none; the first opens a turn when none is open."""
+        with self._journal.lock:
+            state = self._journal.state
+            cleaned = [trigger.model_copy(update={"text": clean(trigger.text)}) for trigger in triggers]
+            self._journal.commit_many([queue_manager.fit(state, trigger) for trigger in cleaned])
+
+    def run_turn(self) -> None:
+        """Work on what was received until the turn has ended, whatever happens.
+
+        Raises:
+            LogClosed: the log takes nothing more, not even the end of the turn; it is ended at the next open.
+        """
+        try:
+            self._steps()
+        except ModelUnavailable as fault:
+            self._fail("model", fault)
+        except LogClosed as fault:
+            self._fail("log", fault)
+        except StoreBroken as fault:
+            self._fail("store", fault)
+        except MemscopeError as fault:
+            self._fail("engine", fault)
+
+    def _fail(self, where: Literal["model", "log", "store", "engine"], fault: MemscopeError) -> None:
+        record = FaultRecorded(where=where, error=str(fault))
+        self._journal.commit_many([record, TurnEnded(reason="fault")])
+
+    # --- the loop -------------------------------------------------------------------------------------------
+
+    def _steps(self) -> None:
+        calls_seen: Counter[str] = Counter()
+        answered_with_nothing = False
+        while True:
+            self._relieve_pressure()
+            built = self._build_prompt()
+            if built is None:
+                return
+            try:
+                replied = self._ask_with_retry(built)
+            except Stopped:
+                self._journal.commit(TurnEnded(reason="stopped"))
+                return
+            if not replied.content and not replied.calls:
+                if answered_with_nothing:
+                    raise ModelUnavailable(
+                        "The model answered with nothing twice. Run the turn again or choose another model."
+                    )
+                answered_with_nothing = True
+                continue
+            answered_with_nothing = False
+            chained = self._run_calls(replied) if replied.calls else self._deliver_plain(replied)
+            calls_seen.update(f"{call.name} {call.arguments}" for call in replied.calls)
+            if self._ends(chained, repeating=max(calls_seen.values(), default=0) >= SAME_CALL_CAP):
+                return
+
+    def _build_prompt(self) -> Prompt | None:
+        """Commit the next request, or the end of the turn when it was stopped or has taken too many steps."""
+        built: list[Prompt] = []
+
+        def decide(state: State) -> Event:
+            if state.stopping:
+                return TurnEnded(reason="stopped")
+            if state.step >= state.settings.step_cap:
+                return TurnEnded(reason="step_limit")
+            built.append(prompt.build(state, self._journal.read))
+            return _prompt_built(state, built[-1], "turn")
+
+        self._journal.commit(decide)
+        return built[-1] if built else None
+
+    def _ask_with_retry(self, built: Prompt) -> ModelReplied:
+        """The model's reply; after an overflow refusal, one forced flush and one more try."""
+        try:
+            return self._ask(built, "turn")
+        except ContextOverflow as refused:
+            self._journal.commit(FaultRecorded(where="model", error=str(refused), overflow=True))
+            if not self._flush("overflow"):
+                raise
+        again = self._build_prompt()
+        if again is None:
+            raise Stopped
+        return self._ask(again, "turn")
+
+    def _ask(self, built: Prompt, purpose: Purpose) -> ModelReplied:
+        self._progress.phase("waiting" if purpose == "turn" else "summarising")
+        started = self._timer()
+        reply = self._model(self._journal.state).chat(built.body, self._progress)
+        event = _replied(reply, purpose, round(self._timer() - started, 6), self._functions(self._journal.state))
+        committed = self._journal.commit(lambda state: queue_manager.fit(state, event) if purpose == "turn" else event)
+        return committed  # type: ignore[return-value]
+
+    def _functions(self, state: State) -> dict[str, Function]:
+        off = state.settings.functions_off
+        return {name: made for name, made in REGISTRY.items() if name not in off}
+
+    def _run_calls(self, replied: ModelReplied) -> bool:
+        """Run the reply's calls in order; whether any of them wants control back."""
+        chained = False
+        for call in replied.calls:
+            self._progress.phase("running a function", call.name)
+            # Held for the whole call: a human edit falls before or after it, never inside.
+            with self._journal.lock:
+                if self._journal.state.stopping:
+                    self._journal.commit(queue_manager.fit(self._journal.state, not_run(call)))
+                    continue
+                returned = execute(self._memory, call, self._functions(self._journal.state), timer=self._timer)
+                chained = chained or returned.heartbeat
+        return chained
+
+    def _deliver_plain(self, replied: ModelReplied) -> bool:
+        """A reply without any call is what the user was meant to read; deliver it, marked."""
+        self._journal.commit(MessageSent(text=replied.content, plain=True))
+        return False
+
+    def _ends(self, chained: bool, *, repeating: bool) -> bool:
+        """Commit the end of the turn if this was its last step; memory pressure asks for one step more."""
+
+        def decide(state: State) -> Event | None:
+            if repeating:
+                return TurnEnded(reason="repeating")
+            if chained:
+                return None
+            pressure = queue_manager.decide(state)
+            if pressure.act == "warn" and not state.stopping and state.step < state.settings.step_cap:
+                return _warned(state, pressure.tokens)
+            return TurnEnded(reason="stopped" if state.stopping else "yielded")
+
+        event = self._journal.commit(decide)
+        return event is not None and event.kind == "turn_ended"
+
+    # --- memory pressure ------------------------------------------------------------------------------------
+
+    def _relieve_pressure(self) -> None:
+        """Warn or flush before the next prompt, as the queue manager decides.
+
+        Raises:
+            ModelUnavailable: the prompt does not fit and nothing that may leave is left.
+        """
+        for _ in range(FLUSH_CAP):
+            warned = self._journal.commit(_warn_if_due)
+            if warned is not None or queue_manager.decide(self._journal.state).act != "flush":
+                return
+            if not self._flush("flush_mark"):
+                break
+            # No second look for a warning here: right after a flush there is nothing the model need hurry to save.
+            if queue_manager.decide(self._journal.state).act != "flush":
+                return
+        state = self._journal.state
+        tokens = queue_manager.total_tokens(state)
+        if tokens > state.settings.limit_tokens:
+            raise MemscopeError(
+                f"Main context needs {tokens} tokens and only {state.settings.limit_tokens} fit, and no flush can free "
+                "more. Enlarge the window, shorten core memory, or switch functions off."
+            )
+
+    def _flush(self, trigger: str) -> bool:
+        """Evict the oldest exchanges and put their summary in the first slot; False when nothing may leave."""
+        evicted = queue_manager.evict(self._journal.state)
+        if not evicted or self._journal.state.stopping:
+            return False
+        summary = STRATEGIES[self._journal.state.settings.strategy](self, evicted)
+        failpoint("flush.before_commit")
+        flushed = self._journal.commit(lambda state: _flushed(state, evicted, trigger, summary))
+        failpoint("flush.after_commit")
+        return flushed is not None
+
+    def _summarise(self, evicted: tuple[str, ...]) -> str:
+        """The model's summary of the summary so far and what leaves; empty when even a short transcript overflows."""
+        limit = self._journal.state.settings.limit_tokens
+        for chars in (limit * 3, limit):
+            built: list[Prompt] = []
+
+            def decide(state: State, chars: int = chars, built: list[Prompt] = built) -> Event:
+                words = int(queue_manager.summary_cap_tokens(state) * WORDS_PER_TOKEN)
+                read = self._journal.read
+                built.append(prompt.build_summary(state, evicted, read, words=words, transcript_chars=chars))
+                return _prompt_built(state, built[-1], "summary")
+
+            self._journal.commit(decide)
+            try:
+                return self._ask(built[-1], "summary").content.strip()
+            except ContextOverflow as refused:
+                self._journal.commit(FaultRecorded(where="model", error=str(refused), overflow=True))
+        return ""
+
+
+STRATEGIES: dict[str, Callable[[Agent, tuple[str, ...]], str]] = {"summarise_recursively": Agent._summarise}
+"""What replaces evicted messages, by the name in the settings; each returns the new summary's text or empty."""
+
+
+# --- events from decisions, pure ------------------------------------------------------------------------------
+
+
+def _prompt_built(state: State, built: Prompt, purpose: Purpose) -> PromptBuilt:
+    return PromptBuilt(
+        purpose=purpose,
+        sections=built.sections,
+        window_tokens=state.settings.window_tokens,
+        limit_tokens=state.settings.limit_tokens,
+        sha256=built.sha256,
+        prefix_tokens=prompt.prefix_tokens(state.sent, built.parts),
+    )
+
+
+def _replied(reply: Reply, purpose: Purpose, seconds: float, functions: dict[str, Any]) -> ModelReplied:
+    calls = tuple(call.model_copy(update={"arguments": clean(call.arguments)}) for call in reply.calls)
+    content = clean(reply.content)
+    salvaged = False
+    if purpose == "turn" and not calls and "{" in content:
+        calls, content = salvage(content, set(functions))
+        salvaged = bool(calls)
+    return ModelReplied(
+        purpose=purpose,
+        content=content,
+        thinking=clean(reply.thinking),
+        calls=calls,
+        done_reason=reply.done_reason,
+        salvaged=salvaged,
+        measured=reply.measured.model_copy(update={"seconds": seconds}),
+    )
+
+
+def _warn_if_due(state: State) -> Event | None:
+    decision = queue_manager.decide(state)
+    return _warned(state, decision.tokens) if decision.act == "warn" else None
+
+
+def _warned(state: State, tokens: int) -> PressureWarned:
+    settings = state.settings
+    warning = PressureWarned(tokens=tokens, warn_tokens=settings.warn_tokens, flush_tokens=settings.flush_tokens)
+    fitted: PressureWarned = queue_manager.fit(state, warning)
+    return fitted
+
+
+def _flushed(state: State, evicted: tuple[str, ...], trigger: Any, summary: str) -> QueueFlushed | None:
+    gone = frozenset(evicted)
+    leaving = [entry for entry in state.queue if entry.id in gone]
+    if not leaving:
+        return None
+    covers = len(leaving) + (state.summary.covers if state.summary else 0)
+    text = prompt.shortened(summary, queue_manager.summary_cap_tokens(state)) or "No summary could be made."
+    before = queue_manager.total_tokens(state)
+    flushed = QueueFlushed(
+        evicted=tuple(entry.id for entry in leaving),
+        trigger=trigger,
+        strategy=state.settings.strategy,
+        flush_tokens=state.settings.flush_tokens,
+        tokens_before=before,
+        tokens_after=0,
+        summary=text,
+        summarised_by="model" if summary else "none",
+        covers=covers,
+    )
+    tokens = count_message(prompt.summary_message(flushed))
+    after = before - sum(entry.tokens for entry in leaving) - (state.summary.tokens if state.summary else 0) + tokens
+    return flushed.model_copy(
+        update={"tokens_after": after, "measured": flushed.measured.model_copy(update={"tokens": tokens})}
+    )

@@ -1,0 +1,129 @@
+"""What a new agent is made of: a name, settings, blocks and instructions, and the first events of its log."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memgpt_core.errors import ConfigurationRefused
+from memgpt_core.events import AgentCreated, BlockDefined, Event, InstructionsDefined, Measured
+from memgpt_core.instructions import MEMGPT_INSTRUCTIONS
+from memgpt_core.memory_functions import schemas
+from memgpt_core.prompt import render_block
+from memgpt_core.queue_manager import refusal
+from memgpt_core.settings import ENGINE_VERSION, AgentSettings
+from memgpt_core.state import Block
+from memgpt_core.tokens import count, count_json
+
+
+class BlockPlan(BaseModel):
+    """A core memory block to begin with; `limit_chars` as in MemGPT's code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")
+    description: str = ""
+    value: str = ""
+    limit_chars: int = Field(default=2000, ge=20)
+    read_only: bool = False
+
+
+class Blueprint(BaseModel):
+    """An `agent.toml`: everything that is chosen before an agent's first event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=80)
+    about: str = ""
+    seed: int = 1
+    settings: AgentSettings = AgentSettings()
+    instructions: str = MEMGPT_INSTRUCTIONS
+    blocks: tuple[BlockPlan, ...] = (
+        BlockPlan(label="persona", description="Who you are and how you speak", value="I am a helpful companion."),
+        BlockPlan(label="human", description="What you know about the user"),
+    )
+
+
+def load(path: Path) -> Blueprint:
+    """The blueprint in an `agent.toml`.
+
+    Raises:
+        ConfigurationRefused: not TOML, or a value that cannot be; the message says which.
+    """
+    try:
+        return Blueprint.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationRefused(f"{path.name} is not valid TOML: {error}.") from None
+    except ValidationError as error:
+        raise ConfigurationRefused(f"{path.name}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error as one sentence: which value, and what is wrong with it."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors(include_url=False, include_input=False)
+    )
+
+
+def first_events(blueprint: Blueprint, agent_id: str) -> list[Event]:
+    """The events a new agent's log begins with.
+
+    Raises:
+        ConfigurationRefused: the window cannot hold the fixed parts, or a block is over its limit.
+    """
+    blocks = [_block_event(plan) for plan in blueprint.blocks]
+    defined = define_instructions(blueprint.instructions, blueprint.settings)
+    fixed = (
+        (defined.measured.instructions_tokens or 0)
+        + (defined.measured.schemas_tokens or 0)
+        + sum(block.measured.tokens or 0 for block in blocks)
+    )
+    if refused := refusal(fixed, blueprint.settings):
+        raise ConfigurationRefused(refused)
+    created = AgentCreated(
+        agent_id=agent_id,
+        name=blueprint.name,
+        about=blueprint.about,
+        engine_version=ENGINE_VERSION,
+        seed=blueprint.seed,
+        settings=blueprint.settings,
+    )
+    return [created, defined, *blocks]
+
+
+def define_instructions(instructions: str, settings: AgentSettings) -> InstructionsDefined:
+    """The read-only head of main context under these settings, counted."""
+    offered: tuple[dict[str, Any], ...] = schemas(settings.functions_off)
+    measured = Measured(
+        instructions_tokens=count(instructions), schemas_tokens=sum(count_json(schema) for schema in offered)
+    )
+    return InstructionsDefined(instructions=instructions, schemas=offered, measured=measured)
+
+
+def _block_event(plan: BlockPlan) -> BlockDefined:
+    if len(plan.value) > plan.limit_chars:
+        raise ConfigurationRefused(
+            f"Block '{plan.label}' has {len(plan.value)} characters and a limit of {plan.limit_chars}. "
+            "Shorten it or raise its limit."
+        )
+    block = Block(
+        label=plan.label,
+        description=plan.description,
+        value=plan.value,
+        limit_chars=plan.limit_chars,
+        read_only=plan.read_only,
+        seq=0,
+        author="human",
+        tokens=0,
+    )
+    return BlockDefined(
+        block=plan.label,
+        description=plan.description,
+        value=plan.value,
+        limit_chars=plan.limit_chars,
+        read_only=plan.read_only,
+        author="human",
+        measured=Measured(tokens=count(render_block(block))),
+    )

@@ -1,0 +1,123 @@
+"""The function executor: parses, validates and runs one call, and never raises for the model's mistakes.
+
+Unknown name, arguments that are no JSON object, arguments that do not fit, a function that refuses: each
+becomes `function_returned(ok=False)` with a forced heartbeat, so that the model reads what went wrong (the
+failure classes of the paper's code). Also finds a call that a small model printed as plain text.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from memgpt_core.events import Call, FunctionReturned, Measured, clean
+from memgpt_core.failpoints import failpoint
+from memgpt_core.functions import HEARTBEAT, BadArguments, Function, validate
+from memgpt_core.memory_functions import FunctionFailed, Memory, Returned
+from memgpt_core.queue_manager import fit
+
+
+class _Outcome(NamedTuple):
+    arguments: dict[str, Any] | str
+    ok: bool
+    value: str
+    heartbeat: bool
+    holds: tuple[str, ...] = ()
+
+
+def execute(
+    memory: Memory, call: Call, functions: dict[str, Function], *, timer: Callable[[], float] = time.monotonic
+) -> FunctionReturned:
+    """Run one call of the model and commit its outcome; its effects are committed before it."""
+    started = timer()
+    failpoint("function.before_commit")
+    outcome = _run(memory, call, functions)
+    measured = Measured(seconds=round(timer() - started, 6))
+    returned = FunctionReturned(call_id=call.id, name=call.name, measured=measured, **outcome._asdict())
+    committed = memory.commit(lambda state: fit(state, returned))
+    failpoint("function.after_commit")
+    return committed  # type: ignore[return-value]
+
+
+def _run(memory: Memory, call: Call, functions: dict[str, Function]) -> _Outcome:
+    made = functions.get(call.name)
+    if made is None:
+        names = ", ".join(functions)
+        return _failed(call.arguments, f"There is no function '{call.name}'. Functions: {names}.")
+    arguments = _parsed(call.arguments)
+    if arguments is None:
+        return _failed(call.arguments, 'The arguments are not a JSON object. Write them as {"name": value}.')
+    given = {name: value for name, value in arguments.items() if name != HEARTBEAT}
+    heartbeat = not made.terminal and arguments.get(HEARTBEAT) in (True, "true", "True")
+    try:
+        checked = validate(made, given)
+        returned: Returned = made.run(memory, **checked)
+    except (BadArguments, FunctionFailed) as error:
+        return _failed(given, f"Error calling function {call.name}: {error}")
+    return _Outcome(checked, True, returned.value, heartbeat, returned.holds)
+
+
+def _failed(arguments: dict[str, Any] | str, why: str) -> _Outcome:
+    return _Outcome(arguments, False, why, True)
+
+
+def _parsed(arguments: dict[str, Any] | str) -> dict[str, Any] | None:
+    if isinstance(arguments, dict):
+        return arguments
+    try:
+        value = json.loads(arguments or "{}")
+    except ValueError:
+        return None
+    return clean(value) if isinstance(value, dict) else None
+
+
+def salvage(content: str, names: frozenset[str] | set[str]) -> tuple[tuple[Call, ...], str]:
+    """Calls that a model printed as JSON in its text, and the text around them.
+
+    Only an object that names one of `names` counts; anything else stays text.
+    """
+    decoder = json.JSONDecoder()
+    calls: list[Call] = []
+    rest: list[str] = []
+    at = 0
+    while (brace := content.find("{", at)) >= 0:
+        try:
+            value, end = decoder.raw_decode(content, brace)
+        except (ValueError, RecursionError):
+            rest.append(content[at : brace + 1])
+            at = brace + 1
+            continue
+        found = _as_call(value, names, len(calls))
+        rest.append(content[at:brace] if found else content[at:end])
+        calls += [found] if found else []
+        at = end
+    rest.append(content[at:])
+    if not calls:
+        return (), content
+    text = "".join(rest).replace("```json", "").replace("```", "")
+    return tuple(calls), text.strip(" \n[],")
+
+
+def _as_call(value: Any, names: frozenset[str] | set[str], index: int) -> Call | None:
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("function")
+    if isinstance(inner, dict):
+        value = inner
+    name = value.get("name") or value.get("function") or value.get("tool")
+    if name not in names:
+        return None
+    arguments: Any = next((value[key] for key in ("arguments", "parameters", "params", "args") if key in value), {})
+    return Call(id=f"salvaged_{index}", name=name, arguments=arguments if isinstance(arguments, dict | str) else {})
+
+
+def not_run(call: Call) -> FunctionReturned:
+    """The result of a call that a stop came before."""
+    return FunctionReturned(
+        call_id=call.id,
+        name=call.name,
+        arguments=call.arguments,
+        ok=False,
+        value="Not run: the user stopped the turn.",
+        heartbeat=False,
+    )

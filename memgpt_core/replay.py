@@ -1,0 +1,203 @@
+"""Rerun: the engine over a recording, given its external events and measured values, and nothing else.
+
+Calls no model, no store, no clock. Every derived event is recomputed and compared with the recorded line as
+soon as it is committed; the first that differs ends the rerun and is shown with both sides.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from memgpt_core.agent import Agent
+from memgpt_core.errors import MemscopeError
+from memgpt_core.events import Event, Hit, encode, is_external
+from memgpt_core.journal import Journal
+from memgpt_core.llm.recorded import RecordedModel
+from memgpt_core.log import read_events
+from memgpt_core.project import project
+from memgpt_core.rows import MemoryRows
+from memgpt_core.settings import ENGINE_VERSION
+from memgpt_core.state import State
+
+ANSWERED_INLINE = frozenset({"model_replied", "fault_recorded"})
+"""External kinds that the engine itself commits, when it asks for them; never injected."""
+
+
+class Difference(NamedTuple):
+    """The first event that came out otherwise: its seq, the recorded line and the rerun's ('' for none)."""
+
+    seq: int
+    recorded: str
+    rerun: str
+
+
+class Outcome(NamedTuple):
+    """What a rerun found: how many events came out identical, and the first difference if there is one.
+
+    `version` is the engine version of a recording made by another one: it may differ for good reasons.
+    """
+
+    events: int
+    difference: Difference | None
+    version: int | None = None
+
+    @property
+    def identical(self) -> bool:
+        """Every event came out byte for byte."""
+        return self.difference is None
+
+
+class _Diverged(Exception):
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(f"event {difference.seq} differs")
+        self.difference = difference
+
+
+class _Interrupted(Exception):
+    """The recorded process died here; what it was doing is dropped, as it was then."""
+
+
+class _MemoryLog:
+    """A log that keeps its events in memory, for reruns."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    @property
+    def last_seq(self) -> int:
+        return len(self.events)
+
+    def append(self, lines: Sequence[str]) -> None:
+        """Nothing to write: the journal hands the events over itself (`_RerunJournal`)."""
+
+    def read(self, seq: int) -> Event:
+        return self.events[seq - 1]
+
+
+class _RerunJournal(Journal):
+    """A journal that stamps from a recording, compares with it, and injects its external events in place."""
+
+    def __init__(self, recorded: Sequence[Event]) -> None:
+        self._recorded = recorded
+        self._memory = _MemoryLog()
+        self.rows = MemoryRows()
+        super().__init__(self._memory, sinks=(self._keep,))
+
+    def upcoming(self) -> Event | None:
+        """The recorded event that should come next."""
+        at = self._memory.last_seq
+        return self._recorded[at] if at < len(self._recorded) else None
+
+    def commit_many(self, events: Sequence[Event]) -> list[Event]:
+        committed = super().commit_many(events)
+        for event in committed:
+            recorded, rerun = encode(self._recorded[event.seq - 1]), encode(event)
+            if recorded != rerun:
+                raise _Diverged(Difference(event.seq, recorded, rerun))
+        self._inject()
+        return committed
+
+    def _inject(self) -> None:
+        """Commit the external events recorded here, so that the next decision sees what it saw then."""
+        upcoming = self.upcoming()
+        if upcoming is None or not self.state.turn_open:
+            return
+        if _is_break(upcoming):
+            raise _Interrupted
+        if upcoming.kind in ANSWERED_INLINE:
+            return
+        if is_external(upcoming):
+            self.commit(upcoming)
+
+    def _keep(self, before: State, event: Event) -> None:
+        self._memory.events.append(event)
+        self.rows.take(project(before, event))
+
+    def _stamp(self, state: State, event: Event) -> Event:
+        stamped = super()._stamp(state, event)
+        recorded = self._recorded[state.seq] if state.seq < len(self._recorded) else None
+        if recorded is None:
+            raise _Diverged(Difference(state.seq + 1, "", encode(stamped)))
+        taken: dict[str, Any] = {"at": recorded.at}
+        if recorded.kind == event.kind and hasattr(recorded, "measured"):
+            taken["measured"] = recorded.measured
+        return stamped.model_copy(update=taken)
+
+
+class _Found(NamedTuple):
+    hits: tuple[Hit, ...]
+    total: int
+    mode: str
+
+
+class _RecordedSearch:
+    """Search that answers with the recorded hits; their texts come from the rerun's own rows."""
+
+    def __init__(self, journal: _RerunJournal) -> None:
+        self._journal = journal
+
+    def recall(self, query: str, **_: Any) -> _Found:
+        return self._next()
+
+    def archival(self, query: str, **_: Any) -> _Found:
+        return self._next()
+
+    def items(self, ids: Any) -> dict[str, dict[str, Any]]:
+        found = {id: self._journal.rows.item(id) for id in ids}
+        return {id: row for id, row in found.items() if row is not None}
+
+    def _next(self) -> _Found:
+        event: Any = self._journal.upcoming()
+        if event is None or event.kind not in ("recall_searched", "archival_searched"):
+            return _Found((), 0, "")
+        return _Found(event.measured.hits or (), event.measured.total or 0, event.mode)
+
+
+def rerun(recorded: Sequence[Event]) -> Outcome:
+    """Run the engine over a recording and compare, event by event.
+
+    Raises:
+        MemscopeError: the recording holds no agent.
+    """
+    if not recorded or recorded[0].kind != "agent_created":
+        raise MemscopeError("This is no recording of an agent: its first event must be agent_created.")
+    made_by: Any = recorded[0]
+    version = made_by.engine_version if made_by.engine_version != ENGINE_VERSION else None
+    journal = _RerunJournal(recorded)
+    model = RecordedModel(journal.upcoming)
+    agent = Agent(journal, lambda _: model, _RecordedSearch(journal))
+    try:
+        while (upcoming := journal.upcoming()) is not None:
+            _advance(journal, agent, upcoming)
+    except _Diverged as diverged:
+        return Outcome(diverged.difference.seq - 1, diverged.difference, version)
+    return Outcome(len(recorded), None, version)
+
+
+def _is_break(event: Any) -> bool:
+    """Whether the recorded process broke off here: it died, or its disk or a store failed it."""
+    if event.kind == "turn_ended":
+        return is_external(event)
+    return event.kind == "fault_recorded" and event.where in ("log", "store")
+
+
+def _advance(journal: _RerunJournal, agent: Agent, upcoming: Event) -> None:
+    """Inject what came from outside; when a derived event is due, let the engine run the open turn."""
+    try:
+        if _is_break(upcoming):
+            journal.commit(upcoming)
+            if upcoming.kind == "fault_recorded" and (end := journal.upcoming()) is not None:
+                journal.commit(end)
+        elif not journal.state.turn_open and is_external(upcoming):
+            journal.commit(upcoming)
+        elif not journal.state.turn_open:
+            raise _Diverged(Difference(upcoming.seq, encode(upcoming), ""))
+        else:
+            agent.run_turn()
+    except _Interrupted:
+        return
+
+
+def rerun_file(path: Path) -> Outcome:
+    """`rerun` of a run.jsonl; needs no lock."""
+    return rerun(list(read_events(path)))

@@ -1,0 +1,71 @@
+"""The store's tables in memory: what any row store must hold after the same changes.
+
+The reference the real stores are compared with (`verify`, tests) and the one that folds a batch before it
+reaches a disk. Knows the versions of rows; does not know events, files or any database.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from memgpt_core.project import COLUMNS, Change, Insert, Revise
+
+Row = dict[str, Any]
+
+KEYS: dict[str, str] = {"messages": "id", "passages": "id", "residency": "carrier"}
+"""The column by which the open rows of a table are found again; `events` rows never end."""
+
+
+class MemoryRows:
+    """Every version of every row, in the order they began."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, list[Row]] = {name: [] for name in COLUMNS}
+        self._open: dict[str, dict[str, list[Row]]] = {name: {} for name in KEYS}
+
+    def take(self, changes: Iterable[Change]) -> None:
+        """Make these changes, in order; one that meets no current row changes nothing."""
+        for change in changes:
+            if isinstance(change, Insert):
+                self._begin(change.table, dict(change.row))
+            elif isinstance(change, Revise):
+                for row in self._end(change.table, change.id, change.seq):
+                    self._begin(change.table, {**row, **change.changes, "seq_from": change.seq, "seq_to": None})
+            else:
+                if change.column != KEYS[change.table]:
+                    raise KeyError(f"{change.table} is closed by {KEYS[change.table]}, not by {change.column}")
+                for value in change.values:
+                    self._end(change.table, value, change.seq)
+
+    def adopt(self, table: str, row: Row) -> None:
+        """Hold a row that already stands in a store, as it is."""
+        self._begin(table, row)
+
+    def table(self, name: str) -> list[Row]:
+        """Every version of the table's rows, oldest first."""
+        return self._tables[name]
+
+    def current(self, name: str) -> list[Row]:
+        """The rows that stand now."""
+        return [row for row in self._tables[name] if row["seq_to"] is None]
+
+    def as_of(self, name: str, n: int) -> list[Row]:
+        """The rows that stood just after event `n`."""
+        return [
+            row for row in self._tables[name] if row["seq_from"] <= n and (row["seq_to"] is None or row["seq_to"] > n)
+        ]
+
+    def item(self, id: str) -> Row | None:
+        """The current row of a message (`m...`) or passage (`p...`), or None when it is not there any more."""
+        rows = self._open["passages" if id.startswith("p") else "messages"].get(id)
+        return rows[0] if rows else None
+
+    def _begin(self, table: str, row: Row) -> None:
+        self._tables[table].append(row)
+        if table in KEYS and row["seq_to"] is None:
+            self._open[table].setdefault(row[KEYS[table]], []).append(row)
+
+    def _end(self, table: str, key: str, seq: int) -> list[Row]:
+        ended = self._open[table].pop(key, [])
+        for row in ended:
+            row["seq_to"] = seq
+        return ended

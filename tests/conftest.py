@@ -1,0 +1,29 @@
+"""Fixtures shared by all tests."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine import Engine, ScriptedModel
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+    """Makes engines in the test's folder and closes them after it."""
+    made: list[Engine] = []
+
+    def make(*script: Any, then: Any = None, model: Any = None, **settings: Any) -> Engine:
+        folder = tmp_path / f"engine{len(made)}"
+        folder.mkdir()
+        made.append(Engine(folder, model or ScriptedModel(*script, then=then), **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help="record the sample agents anew from their scripts")
