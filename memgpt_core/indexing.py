@@ -1,0 +1,169 @@
+"""The search index following the row store: what to merge, what to delete, when the index may be asked.
+
+Derives everything from the rows by position: what the index lacks is what changed in the rows since, so
+there is no queue to lose and doing it twice is doing it once. Does not embed: a row goes in with the vector
+the home has, and again when there is one.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from memgpt_core.embedding.base import Embedder
+from memgpt_core.errors import StoreBroken
+from memgpt_core.ranking import SHORTLIST
+from memgpt_core.rows import Row
+from memgpt_core.search import Indexed, Scope, indexable
+from memgpt_core.similarity import INDEXED, Query
+from memgpt_core.stores.index import TABLES, IndexRow, LanceIndex
+from memgpt_core.stores.vectors import VectorStore, text_hash
+
+EVENTS_AT_ONCE = 20_000
+ROWS_AT_ONCE = 8192
+TAIL_EVENTS = 4000
+"""A search scans at most this many events that the index has not taken; beyond it, the whole row store."""
+
+
+class Indexing:
+    """One agent's search index; `follow` is called by one thread at a time, `lookup` by any."""
+
+    def __init__(
+        self, folder: Path, vectors: VectorStore, embedder: Embedder | None, query: Query, *, wake: Callable[[], None]
+    ) -> None:
+        self._index = LanceIndex(folder, embedder.name if embedder else None, embedder.dim if embedder else 0)
+        self._vectors = vectors
+        self._embedder = embedder
+        self._query = query
+        self._wake = wake
+        self._wanted = False
+        self._bare: dict[str, set[str]] = {}
+
+    @property
+    def position(self) -> int:
+        """Seq of the last event in the index."""
+        return self._index.position
+
+    def follow(self, end: int, lacking: Collection[str], tell: Callable[[float], None] | None = None) -> None:
+        """Let the index take all rows up to event `end`; `lacking` are the ids whose text has no vector yet.
+
+        Raises:
+            StoreBroken: it could not; the next call opens it again and checks it.
+        """
+        if not self._index.ready and self._index.position == end and not self._wanted:
+            return
+        self.opened()
+        try:
+            while self._index.position < end:
+                self._take(self._index.position, min(end, self._index.position + EVENTS_AT_ONCE))
+                if tell:
+                    tell(self._index.position / end)
+            self._add_late_vectors(lacking)
+            self._index.tidy()
+        except StoreBroken:
+            self._index.close()
+            raise
+
+    def lookup(self, scope: Scope, terms: Sequence[str]) -> Indexed | None:
+        """Every row of the index with one of the terms; None when the index cannot be sure to give all of them.
+
+        It cannot when it does not hold the scope's rows, when it is far behind or already ahead, when more
+        rows match than are asked for, or when it is not open (then this search does without).
+        """
+        if not indexable(scope):
+            return None
+        if not self._index.ready:
+            self._wanted = True
+            self._wake()
+            return None
+        position = self._index.position
+        if not scope.n - TAIL_EVENTS <= position <= scope.n:
+            return None
+        try:
+            found = self._index.words(scope.table, " ".join(terms), SHORTLIST + 1)
+        except StoreBroken:
+            self._index.close()
+            self._wanted = True
+            self._wake()
+            return None
+        # Rows of a later event may have come in since: then they are not as of the scope any more.
+        if len(found) > SHORTLIST or self._index.target > scope.n:
+            return None
+        return Indexed(tuple(id for id, _ in found), position)
+
+    def opened(self, *, check: bool = True) -> LanceIndex:
+        """The index, open; one that is broken or, when checked, has lost rows is begun anew.
+
+        Raises:
+            StoreBroken: LanceDB is not installed, or cannot write.
+        """
+        if self._index.ready:
+            return self._index
+        try:
+            self._index.open()
+            whole = not check or self._is_whole()
+        except StoreBroken:
+            if not self._index.installed():
+                raise
+            whole = False
+        if not whole:
+            self.drop()
+            self._index.open()
+        self._bare = {table: self._index.without_vector(table) for table in TABLES}
+        self._wanted = False
+        return self._index
+
+    def drop(self) -> None:
+        """Delete the index; `follow` makes it anew."""
+        self._index.drop()
+        self._bare = {}
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._index.close()
+
+    def _is_whole(self) -> bool:
+        """Whether it has as many rows as stood at its position: LanceDB does not sync, a power loss may take some."""
+        for table in TABLES:
+            standing = f"{INDEXED[table]} AND seq_from <= $n AND (seq_to IS NULL OR seq_to > $n)"
+            sql = f"SELECT count(*) AS rows FROM {table} WHERE {standing}"
+            if self._index.count(table) != self._query(sql, {"n": self._index.position})[0]["rows"]:
+                return False
+        return True
+
+    def _take(self, after: int, to: int) -> None:
+        self._index.target = to
+        for table in TABLES:
+            touched = self._query(
+                f"SELECT id, seq_from, seq_to, text FROM {table} WHERE {INDEXED[table]} AND "
+                "((seq_from > $after AND seq_from <= $to) OR (seq_to > $after AND seq_to <= $to)) ORDER BY seq_from",
+                {"after": after, "to": to},
+            )
+            standing = {row["id"]: row for row in touched if row["seq_to"] is None or row["seq_to"] > to}
+            gone = {row["id"] for row in touched if row["seq_from"] <= after} - standing.keys()
+            self._index.delete(table, sorted(gone))
+            self._bare[table] -= gone
+            self._merge(table, list(standing.values()))
+        self._index.set_position(to)
+
+    def _merge(self, table: str, rows: Sequence[Row]) -> None:
+        for at in range(0, len(rows), ROWS_AT_ONCE):
+            chunk = rows[at : at + ROWS_AT_ONCE]
+            hashes = [text_hash(row["text"]) for row in chunk]
+            model = self._embedder
+            known = self._vectors.get(model.name, model.dim, hashes) if model else {}
+            merged = [
+                IndexRow(row["id"], row["seq_from"], row["text"], known.get(hash))
+                for row, hash in zip(chunk, hashes, strict=True)
+            ]
+            self._index.merge(table, merged)
+            if model:
+                self._bare[table] -= {row.id for row in merged}
+                self._bare[table] |= {row.id for row in merged if row.vector is None}
+
+    def _add_late_vectors(self, lacking: Collection[str]) -> None:
+        """Merge again the rows that came without a vector and have one now."""
+        for table in TABLES:
+            late = sorted(self._bare[table].difference(lacking)) if self._embedder else []
+            if late:
+                sql = f"SELECT id, seq_from, text FROM {table} WHERE id IN (SELECT unnest($ids)) AND seq_to IS NULL"
+                self._merge(table, self._query(sql, {"ids": late}))
+                self._bare[table] -= set(late)

@@ -1,0 +1,386 @@
+"""One agent's stores as projections of its log: rows in DuckDB, the search index, the vectors.
+
+Takes each committed event in memory and lets the stores follow: the rows at the next read, every 256 events
+or every second; the vectors and the index behind them. Whoever reads sees everything that was committed.
+A store that fails keeps its rows pending and says so; nothing here ever fails a commit. Does not know how
+events come to be, nor how results are ranked.
+
+The index and the vectors are derived from the rows by position, never from a queue of their own: what a
+store lacks is what changed in the rows since its position.
+"""
+
+import atexit
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from memgpt_core.embedding.base import Embedder
+from memgpt_core.errors import MemscopeError
+from memgpt_core.events import Event
+from memgpt_core.indexing import Indexing
+from memgpt_core.project import Change, project
+from memgpt_core.prompt import Reader
+from memgpt_core.ranking import LEXICAL, weights
+from memgpt_core.rows import Row
+from memgpt_core.search import BOTH, EMBED_IN_SEARCH, WORDS, Found, Scope, Search
+from memgpt_core.similarity import EMBED_BATCH, INDEXED, INDEXED_ROLES, Similarity
+from memgpt_core.state import State
+from memgpt_core.stores.index import LanceIndex
+from memgpt_core.stores.recall import RecallStore, forget
+from memgpt_core.stores.vectors import VectorStore
+
+Store = Literal["rows", "index", "vectors"]
+FoldFrom = Callable[[int], Iterator[tuple[State, Event]]]
+"""Given a seq: every later event of the log with the state just before it, in order."""
+Progress = Callable[[float], None]
+"""Told which share of the work is done, 0 to 1."""
+
+ALL: tuple[Store, ...] = ("rows", "vectors", "index")
+
+DRAIN_AT = 256
+FLUSH_EVERY_S = 1.0
+RETRY_AFTER_S = 5.0
+STOP_WITHIN_S = 10.0
+CATCH_UP_EVENTS = 4000
+
+
+class Status(NamedTuple):
+    """How far the stores are.
+
+    Attributes:
+        pending: committed events the row store has not taken.
+        duckdb_seq, index_seq: the last event in the row store and in the search index.
+        not_embedded: current items that are found by words only although there is an embedder.
+        mode: what a search ranks by now.
+        error: what failed last and is being retried, a sentence; empty when nothing did.
+    """
+
+    pending: int
+    duckdb_seq: int
+    index_seq: int
+    not_embedded: int
+    mode: str
+    error: str
+
+
+class Projections:
+    """The three stores of one agent and the thread that lets them follow its log.
+
+    Raises:
+        StoreBroken: the row store can be neither opened nor made.
+    """
+
+    def __init__(self, folder: Path, vectors: VectorStore, embedder: Embedder | None, *, read: Reader) -> None:
+        self.folder = folder
+        self._read = read
+        self._vectors = vectors
+        self._embedder = embedder
+        self._rows = RecallStore(folder / "rows.duckdb")
+        self.rebuilt_because = self._rows.rebuilt_because
+        self._similarity = Similarity(vectors, embedder, self._select) if embedder else None
+        self._index = Indexing(folder / "index.lance", vectors, embedder, self._select, wake=self._wake)
+        self._search = Search(
+            self._select, self._index.lookup, self._similarity, weights(embedder.name) if embedder else LEXICAL
+        )
+        self._last_seq = self._rows.position
+        self._pending: list[tuple[int, list[Change]]] = []
+        self._pending_lock = threading.Lock()
+        self._draining = threading.RLock()
+        self._indexing = threading.RLock()
+        self._errors: dict[Store, str] = dict.fromkeys(ALL, "")
+        self._closing = threading.Event()
+        self._work = threading.Event()
+        self._hurry = threading.Event()
+        self._flusher: threading.Thread | None = None
+
+    # --- what the journal calls ---------------------------------------------------------------------
+
+    def take(self, before: State, event: Event) -> None:
+        """An event was committed: remember its row changes. Touches no disk."""
+        changes = project(before, event)
+        with self._pending_lock:
+            self._pending.append((event.seq, changes))
+            self._last_seq = event.seq
+        self._work.set()
+        if len(self._pending) >= DRAIN_AT:
+            self._hurry.set()
+
+    def catch_up(self, fold_from: FoldFrom) -> None:
+        """Bring the rows to the end of the log and start the thread that brings the other stores there.
+
+        Stores that follow another log than the one `read` reads are made anew.
+
+        Raises:
+            StoreBroken: the row store can take nothing.
+        """
+        if not self._same_log():
+            self.rebuilt_because = "The stores did not belong to this log; they were made anew."
+            self._drop_rows()
+            self._index.drop()
+        self._take_from_log(fold_from)
+        if self._index.position > self._rows.position:
+            self._index.drop()
+        if self._index.position < self._rows.position:
+            self._work.set()
+        self._flusher = threading.Thread(target=self._follow, name=f"projections {self.folder.name}", daemon=True)
+        self._flusher.start()
+        atexit.register(self._stop)
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
+        """A SELECT over the row store, with everything that was committed; note that "at" must be quoted."""
+        self._drain()
+        return self._rows.query(sql, params)
+
+    def items(self, ids: Iterable[str], at: int | None = None) -> dict[str, Row]:
+        """Messages (`m...`) and passages (`p...`) by id, as they stand now or stood just after event `at`."""
+        ids = list(ids)
+        found: dict[str, Row] = {}
+        self._drain()
+        for table, letter in (("messages", "m"), ("passages", "p")):
+            wanted = [id for id in ids if id.startswith(letter)]
+            if wanted:
+                where, params = Scope(table, self._rows.position if at is None else at).stood()
+                sql = f"SELECT * FROM {table} WHERE {where} AND id IN (SELECT unnest($ids))"
+                found.update((row["id"], row) for row in self._rows.query(sql, {**params, "ids": wanted}))
+        return {id: found[id] for id in ids if id in found}
+
+    def recall(
+        self,
+        query: str,
+        *,
+        roles: Sequence[str] = INDEXED_ROLES,
+        start: str = "",
+        end: str = "",
+        page: int = 1,
+        page_size: int = 5,
+        at: int | None = None,
+        exclude: Sequence[str] = (),
+    ) -> Found:
+        """Search recall storage; dates are UTC days, both included.
+
+        Raises:
+            ValueError: a date that is not YYYY-MM-DD.
+        """
+        scope = Scope("messages", 0, roles=tuple(roles), start=start, end=end, exclude=tuple(exclude))
+        return self._find(scope, query, page, page_size, at)
+
+    def archival(
+        self,
+        query: str,
+        *,
+        tags: Sequence[str] = (),
+        start: str = "",
+        end: str = "",
+        page: int = 1,
+        page_size: int = 5,
+        at: int | None = None,
+    ) -> Found:
+        """Search archival storage; passages with at least one of the tags; dates are UTC days, both included.
+
+        Raises:
+            ValueError: a date that is not YYYY-MM-DD.
+        """
+        return self._find(Scope("passages", 0, tags=tuple(tags), start=start, end=end), query, page, page_size, at)
+
+    def status(self) -> Status:
+        """How far the stores are; costs no disk."""
+        similarity = self._similarity
+        error = next(filter(None, self._errors.values()), "")
+        return Status(
+            pending=len(self._pending),
+            duckdb_seq=self._rows.position,
+            index_seq=self._index.position,
+            not_embedded=len(self.not_embedded()),
+            mode=BOTH if similarity and not similarity.error else WORDS,
+            error=error,
+        )
+
+    def not_embedded(self) -> frozenset[str]:
+        """Ids of the current items that are found by words only although there is an embedder."""
+        return self._similarity.not_embedded() if self._similarity else frozenset()
+
+    # --- following the log --------------------------------------------------------------------------
+
+    def flush(self) -> bool:
+        """Let every store take all that was committed, now; whether all of them could."""
+        self._drain()
+        with self._indexing:
+            self._attempt("vectors", self._embed)
+            self._attempt("index", lambda: self._index.follow(self._rows.position, self.not_embedded()))
+        return not any(self._errors.values())
+
+    def rebuild(self, fold_from: FoldFrom, progress: Progress | None = None, stores: Sequence[Store] = ALL) -> None:
+        """Drop these stores and make them anew from the log; `vectors` embeds this agent's texts again.
+
+        Raises:
+            StoreBroken: a store could not be made; the log is as it was.
+            ModelUnavailable: the texts could not be embedded now; they are found by words until they are.
+        """
+        tell = progress or (lambda _share: None)
+        with self._indexing:
+            if "rows" in stores:
+                with self._draining:
+                    self._drop_rows()
+                    self._take_from_log(fold_from, tell)
+            self._drain()
+            if self._embedder and "vectors" in stores:
+                self._vectors.drop(self._embedder.name, self._embedder.dim, self._hashes())
+            if self._similarity:
+                self._similarity.forget()
+            if "index" in stores or "vectors" in stores:
+                self._index.drop()
+            self._embed()
+            tell(0.6)
+            self._index.follow(self._rows.position, self.not_embedded(), lambda share: tell(0.6 + 0.4 * share))
+            self._errors.update(dict.fromkeys(ALL, ""))
+        tell(1.0)
+
+    def close(self) -> None:
+        """Let the stores take what was committed, stop the thread, close the files.
+
+        A backlog for the embedder longer than a batch is left for the next time.
+        """
+        self._stop()
+        atexit.unregister(self._stop)
+        self.flush()
+        self._index.close()
+        self._rows.close()
+
+    # --- for verify ---------------------------------------------------------------------------------
+
+    @property
+    def index(self) -> LanceIndex:
+        """The search index, opened."""
+        with self._indexing:
+            return self._index.opened(check=False)
+
+    @property
+    def vectors(self) -> VectorStore:
+        """The home's vectors."""
+        return self._vectors
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """What embeds this agent's texts."""
+        return self._embedder
+
+    # --- the rows -----------------------------------------------------------------------------------
+
+    def _select(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
+        return self._rows.query(sql, params)
+
+    def _wake(self) -> None:
+        self._work.set()
+
+    def _drain(self) -> None:
+        with self._draining:
+            with self._pending_lock:
+                batch = self._pending[:]
+            if batch:
+                self._attempt("rows", lambda: self._take(batch))
+
+    def _take(self, batch: list[tuple[int, list[Change]]]) -> None:
+        self._rows.take(batch)
+        with self._pending_lock:
+            del self._pending[: len(batch)]
+
+    def _same_log(self) -> bool:
+        """Whether the last event the rows took is the one of that seq in the log."""
+        position = self._rows.position
+        if position == 0:
+            return True
+        stored = self._rows.query('SELECT "at", kind FROM events WHERE seq_from = ?', [position])
+        try:
+            event = self._read(position)
+        except LookupError:
+            return False
+        return [(row["at"], row["kind"]) for row in stored] == [(event.at, event.kind)]
+
+    def _take_from_log(self, fold_from: FoldFrom, tell: Progress | None = None) -> None:
+        batch: list[tuple[int, list[Change]]] = []
+        with self._draining:
+            for before, event in fold_from(self._rows.position):
+                batch.append((event.seq, project(before, event)))
+                if len(batch) == CATCH_UP_EVENTS:
+                    self._rows.take(batch)
+                    batch = []
+                    if tell:
+                        tell(0.5 * min(1.0, self._rows.position / max(1, self._last_seq)))
+            self._rows.take(batch)
+            self._last_seq = max(self._last_seq, self._rows.position)
+
+    def _drop_rows(self) -> None:
+        with self._draining:
+            self._rows.close()
+            forget(self._rows.path)
+            self._rows = RecallStore(self._rows.path)
+
+    # --- the vectors --------------------------------------------------------------------------------
+
+    def _embed(self) -> None:
+        if self._similarity:
+            self._similarity.sync(self._rows.position)
+            if self._closing.is_set():
+                self._similarity.embed(most=EMBED_BATCH)
+            else:
+                self._similarity.embed(go_on=lambda: not self._closing.is_set())
+
+    def _hashes(self) -> list[str]:
+        found: list[str] = []
+        for table, indexed in INDEXED.items():
+            rows = self._rows.query(f"SELECT DISTINCT sha256(text) AS hash FROM {table} WHERE {indexed}")
+            found += [row["hash"] for row in rows]
+        return found
+
+    # --- searching ----------------------------------------------------------------------------------
+
+    def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None) -> Found:
+        self._drain()
+        position = self._rows.position
+        if self._similarity and query.strip():
+            self._attempt("vectors", lambda: self._embed_new(position))
+        return self._search.find(scope._replace(n=position if at is None else at), query, page, page_size)
+
+    def _embed_new(self, position: int) -> None:
+        if self._similarity:
+            self._similarity.sync(position)
+            self._similarity.embed(most=EMBED_IN_SEARCH)
+
+    # --- the thread ---------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        while not self._closing.is_set():
+            self._work.wait()
+            self._hurry.wait(FLUSH_EVERY_S)
+            self._hurry.clear()
+            self._work.clear()
+            if not self._closing.is_set() and not self.flush():
+                self._rest()
+
+    def _rest(self) -> None:
+        """Wait before a failed store is tried again; rows go on to be taken."""
+        until = time.monotonic() + RETRY_AFTER_S
+        while not self._closing.is_set() and (left := until - time.monotonic()) > 0:
+            if self._hurry.wait(left) and not self._closing.is_set():
+                self._hurry.clear()
+                self._drain()
+        self._work.set()
+
+    def _attempt(self, store: Store, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except MemscopeError as error:
+            self._errors[store] = str(error)
+        else:
+            self._errors[store] = ""
+
+    def _stop(self) -> None:
+        self._closing.set()
+        self._work.set()
+        self._hurry.set()
+        if self._flusher and self._flusher is not threading.current_thread():
+            self._flusher.join(timeout=STOP_WITHIN_S)

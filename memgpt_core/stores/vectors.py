@@ -1,0 +1,195 @@
+"""The vectors of a home, each kept once per (model, dimension, content hash), shared by all its agents.
+
+Keeps what embedding cost, so that a rebuild, a fork or a second agent embeds nothing again. Does not know
+where a text stands or who asked. Each row carries a seal over its contents: a vector that was altered on
+disk is not handed out, it is asked for again.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from memgpt_core.errors import StoreBroken
+from memgpt_core.stores.recall import FAULTS, connect
+
+Vector = NDArray[np.float32]
+"""(d,) float32, unit length."""
+
+_CHUNK = 4096
+_UNIT_TOLERANCE = 1e-3
+
+
+class StoredVector(NamedTuple):
+    """A row as it stands on disk; `sealed` is False when it is not as it was written."""
+
+    hash: str
+    blob: bytes
+    sealed: bool
+
+
+def text_hash(text: str) -> str:
+    """sha256 of the text's UTF-8, in hex: the key of its vector."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fault_of(vector: Vector, dim: int) -> str:
+    """Why a vector cannot be used; empty when it can."""
+    if vector.shape != (dim,):
+        return f"has shape {vector.shape} instead of ({dim},)"
+    if not np.isfinite(vector).all():
+        return "has values that are not finite"
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if length == 0:
+        return "is zero"
+    return "" if abs(length - 1) <= _UNIT_TOLERANCE else f"has length {length:.4f} instead of 1"
+
+
+class VectorStore:
+    """The vectors of one home.
+
+    Attributes:
+        rebuilt_because: why an existing file was moved aside at open; empty when it was not.
+
+    Raises:
+        StoreBroken: the file can be neither used nor replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rebuilt_because = ""
+        self._write = threading.Lock()
+        try:
+            self._con = self._open()
+        except FAULTS as error:
+            raise self._broken(error) from error
+
+    def get(self, model: str, dim: int, hashes: Sequence[str]) -> dict[str, Vector]:
+        """The vectors that are there, by hash; a text nobody embedded, or whose row was altered, is left out."""
+        wanted = list(dict.fromkeys(hashes))
+        found: dict[str, Vector] = {}
+        for at in range(0, len(wanted), _CHUNK):
+            for row in self._read(model, dim, "AND hash IN (SELECT unnest($hashes))", wanted[at : at + _CHUNK]):
+                if row.sealed and row.hash not in found:
+                    found[row.hash] = np.frombuffer(row.blob, dtype="<f4")
+        return found
+
+    def put(self, model: str, dim: int, vectors: Mapping[str, Vector]) -> dict[str, str]:
+        """Keep these vectors; one that is there already is left as it is.
+
+        Returns: the hashes that were refused, with the reason (not finite, zero, wrong dimension or length).
+        """
+        refused = {hash: why for hash, vector in vectors.items() if (why := fault_of(vector, dim))}
+        with self._write:
+            known = self.get(model, dim, list(vectors))
+            fresh = [hash for hash in vectors if hash not in refused and hash not in known]
+            if fresh:
+                blobs = [np.ascontiguousarray(vectors[hash], dtype="<f4").tobytes() for hash in fresh]
+                self._replace(model, dim, fresh, blobs)
+        return refused
+
+    def drop(self, model: str, dim: int, hashes: Sequence[str]) -> None:
+        """Forget these vectors."""
+        with self._write:
+            self._replace(model, dim, hashes, [])
+
+    def count(self) -> int:
+        """How many vectors there are, of all models."""
+        try:
+            with self._con.cursor() as cursor:
+                return int(cursor.execute("SELECT count(*) FROM vectors").fetchall()[0][0])
+        except FAULTS as error:
+            raise self._broken(error) from error
+
+    def stored(self, model: str, dim: int) -> Iterator[StoredVector]:
+        """Every row of one model as it stands, altered ones too, for `verify`."""
+        try:
+            with self._con.cursor() as cursor:
+                last = cursor.execute("SELECT coalesce(max(rowid), -1) FROM vectors").fetchall()[0][0]
+        except FAULTS as error:
+            raise self._broken(error) from error
+        for at in range(0, last + 1, _CHUNK):
+            yield from self._read(model, dim, f"AND rowid >= {at} AND rowid < {at + _CHUNK}", None)
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used any more."""
+        with self._write:
+            self._con.close()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        con = None
+        try:
+            con = connect(self.path)
+            con.execute(
+                "CREATE TABLE IF NOT EXISTS vectors "
+                "(model VARCHAR, dim INTEGER, hash VARCHAR, vector BLOB, seal VARCHAR)"
+            )
+            con.execute("SELECT model, dim, hash, vector, seal FROM vectors LIMIT 1").fetchall()
+            con.execute("CHECKPOINT")
+            return con
+        except duckdb.Error as error:
+            # What is here was paid for with a model's time: it is moved aside, never deleted.
+            if con is not None:
+                con.close()
+            if not self.path.exists():
+                raise
+            aside = self.path.with_name(self.path.name + ".unreadable")
+            self.rebuilt_because = f"{self.path.name} could not be read ({error}); it was moved to {aside.name}."
+            self.path.replace(aside)
+            self.path.with_name(self.path.name + ".wal").unlink(missing_ok=True)
+            return self._open()
+
+    def _read(self, model: str, dim: int, where: str, hashes: Sequence[str] | None) -> list[StoredVector]:
+        params: dict[str, object] = {"model": model, "dim": dim}
+        if hashes is not None:
+            params["hashes"] = list(hashes)
+        sql = f"SELECT hash, vector, seal FROM vectors WHERE model = $model AND dim = $dim {where}"
+        self._check_file()
+        try:
+            with self._con.cursor() as cursor:
+                rows = cursor.execute(sql, params).fetchall()
+        except FAULTS as error:
+            raise self._broken(error) from error
+        return [StoredVector(hash, blob, seal == _seal(model, dim, hash, blob)) for hash, blob, seal in rows]
+
+    def _replace(self, model: str, dim: int, hashes: Sequence[str], blobs: Sequence[bytes]) -> None:
+        self._check_file()
+        try:
+            with self._con.cursor() as cursor:
+                cursor.begin()
+                try:
+                    cursor.execute(
+                        "DELETE FROM vectors WHERE model = ? AND dim = ? AND hash IN (SELECT unnest(?))",
+                        [model, dim, list(hashes)],
+                    )
+                    if blobs:
+                        seals = [_seal(model, dim, hash, blob) for hash, blob in zip(hashes, blobs, strict=True)]
+                        cursor.execute(
+                            "INSERT INTO vectors SELECT ?, ?, unnest(?), unnest(?::BLOB[]), unnest(?)",
+                            [model, dim, list(hashes), list(blobs), seals],
+                        )
+                    cursor.commit()
+                except BaseException:
+                    cursor.rollback()
+                    raise
+        except FAULTS as error:
+            raise self._broken(error) from error
+
+    def _check_file(self) -> None:
+        if not self.path.exists():
+            raise StoreBroken(f"{self.path.name} was removed while it was open. Close Memscope and start it again.")
+
+    def _broken(self, error: Exception) -> StoreBroken:
+        return StoreBroken(
+            f"{self.path.name} could not be used ({str(error).strip().splitlines()[0]}). Search goes on by words; "
+            "free disk space if it is full, then rebuild the vectors."
+        )
+
+
+def _seal(model: str, dim: int, hash: str, blob: bytes) -> str:
+    return hashlib.blake2b(f"{model}|{dim}|{hash}|".encode() + blob, digest_size=8).hexdigest()
