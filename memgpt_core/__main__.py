@@ -5,6 +5,7 @@ non-zero exit: 1 when something is wrong, 2 when the command itself was.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,13 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
+    except BrokenPipeError:
+        # Whoever read us has seen enough; the flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (MemscopeError, OSError) as error:
         print(f"memscope: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -206,21 +209,25 @@ def _show(arguments: Any) -> int:
 
 def _gist(event: Any) -> str:
     """The part of an event that tells it from its neighbours, on one line."""
-    parts = {
-        "trigger_received": lambda: f"{event.cause}: {event.text}",
-        "model_replied": lambda: ", ".join(call.name for call in event.calls) or event.content,
-        "function_returned": lambda: f"{event.name} {'ok' if event.ok else 'failed'}: {event.value}",
-        "message_sent": lambda: event.text,
-        "prompt_built": lambda: f"{sum(event.sections.values())} of {event.limit_tokens} tokens ({event.purpose})",
-        "queue_flushed": lambda: (
-            f"{len(event.evicted)} messages out, {event.tokens_before} to {event.tokens_after} tokens"
-        ),
-        "working_context_edited": lambda: f"{event.block} by {event.author}: {event.after}",
-        "fault_recorded": lambda: event.error,
-        "turn_ended": lambda: event.reason,
-    }
-    gist = parts.get(event.kind)
-    text = gist() if gist else getattr(event, "query", "") or getattr(event, "text", "") or getattr(event, "block", "")
+    match event.kind:
+        case "trigger_received":
+            text = f"{event.cause}: {event.text}"
+        case "model_replied":
+            text = ", ".join(call.name for call in event.calls) or event.content
+        case "function_returned":
+            text = f"{event.name} {'ok' if event.ok else 'failed'}: {event.value}"
+        case "prompt_built":
+            text = f"{sum(event.sections.values())} of {event.limit_tokens} tokens ({event.purpose})"
+        case "queue_flushed":
+            text = f"{len(event.evicted)} messages out, {event.tokens_before} to {event.tokens_after} tokens"
+        case "working_context_edited":
+            text = f"{event.block} by {event.author}: {event.after}"
+        case "fault_recorded":
+            text = event.error
+        case "turn_ended":
+            text = event.reason
+        case _:
+            text = getattr(event, "query", "") or getattr(event, "text", "") or getattr(event, "block", "")
     return _short(str(text))
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from memgpt_core import prompt, queue_manager
 from memgpt_core.errors import ContextOverflow, LogClosed, MemscopeError, ModelUnavailable, StoreBroken
 from memgpt_core.events import (
+    Call,
     Event,
     FaultRecorded,
     MessageSent,
@@ -44,6 +45,14 @@ FLUSH_CAP = 3
 
 WORDS_PER_TOKEN = 0.6
 """To tell a summariser its budget in words; below the usual 0.75, so that it stays within it."""
+
+
+CALL_CAP = 8
+"""Calls of one reply that are run; a model that writes more has run away, and its reply would fill the window."""
+
+
+class _Ended(Exception):
+    """The end of the turn is in the log already."""
 
 
 class Silent:
@@ -113,16 +122,19 @@ class Agent:
 
     def _steps(self) -> None:
         calls_seen: Counter[str] = Counter()
-        answered_with_nothing = False
+        answered_with_nothing = only_saving = False
         while True:
-            self._relieve_pressure()
-            built = self._build_prompt()
-            if built is None:
-                return
             try:
-                replied = self._ask_with_retry(built)
+                self._relieve_pressure()
+                replied = self._ask_with_retry(self._build_prompt())
             except Stopped:
                 self._journal.commit(TurnEnded(reason="stopped"))
+                return
+            except _Ended:
+                return
+            if only_saving and not replied.calls:
+                # The user has the answer already; what a model says to a late warning is its inner monologue.
+                self._journal.commit(TurnEnded(reason="yielded"))
                 return
             if not replied.content and not replied.calls:
                 if answered_with_nothing:
@@ -134,11 +146,17 @@ class Agent:
             answered_with_nothing = False
             chained = self._run_calls(replied) if replied.calls else self._deliver_plain(replied)
             calls_seen.update(f"{call.name} {call.arguments}" for call in replied.calls)
-            if self._ends(chained, repeating=max(calls_seen.values(), default=0) >= SAME_CALL_CAP):
+            ended = self._ends(chained, repeating=max(calls_seen.values(), default=0) >= SAME_CALL_CAP)
+            if ended:
                 return
+            only_saving = not chained
 
-    def _build_prompt(self) -> Prompt | None:
-        """Commit the next request, or the end of the turn when it was stopped or has taken too many steps."""
+    def _build_prompt(self) -> Prompt:
+        """Commit the next request, or the end of the turn when it was stopped or has taken too many steps.
+
+        Raises:
+            _Ended: it was the end.
+        """
         built: list[Prompt] = []
 
         def decide(state: State) -> Event:
@@ -150,7 +168,9 @@ class Agent:
             return _prompt_built(state, built[-1], "turn")
 
         self._journal.commit(decide)
-        return built[-1] if built else None
+        if not built:
+            raise _Ended
+        return built[-1]
 
     def _ask_with_retry(self, built: Prompt) -> ModelReplied:
         """The model's reply; after an overflow refusal, one forced flush and one more try."""
@@ -160,10 +180,7 @@ class Agent:
             self._journal.commit(FaultRecorded(where="model", error=str(refused), overflow=True))
             if not self._flush("overflow"):
                 raise
-        again = self._build_prompt()
-        if again is None:
-            raise Stopped
-        return self._ask(again, "turn")
+        return self._ask(self._build_prompt(), "turn")
 
     def _ask(self, built: Prompt, purpose: Purpose) -> ModelReplied:
         self._progress.phase("waiting" if purpose == "turn" else "summarising")
@@ -218,7 +235,7 @@ class Agent:
         """Warn or flush before the next prompt, as the queue manager decides.
 
         Raises:
-            ModelUnavailable: the prompt does not fit and nothing that may leave is left.
+            MemscopeError: the prompt does not fit and nothing that may leave is left.
         """
         for _ in range(FLUSH_CAP):
             warned = self._journal.commit(_warn_if_due)
@@ -287,19 +304,18 @@ def _prompt_built(state: State, built: Prompt, purpose: Purpose) -> PromptBuilt:
 
 
 def _replied(reply: Reply, purpose: Purpose, seconds: float, functions: dict[str, Any]) -> ModelReplied:
-    calls = tuple(call.model_copy(update={"arguments": clean(call.arguments)}) for call in reply.calls)
-    content = clean(reply.content)
-    salvaged = False
+    calls, content, salvaged = reply.calls, reply.content, reply.salvaged
     if purpose == "turn" and not calls and "{" in content:
         calls, content = salvage(content, set(functions))
         salvaged = bool(calls)
     return ModelReplied(
         purpose=purpose,
-        content=content,
+        content=clean(content),
         thinking=clean(reply.thinking),
-        calls=calls,
-        done_reason=reply.done_reason,
+        calls=tuple(Call.model_validate(clean(call.model_dump())) for call in calls[:CALL_CAP]),
+        done_reason=clean(reply.done_reason),
         salvaged=salvaged,
+        calls_dropped=reply.calls_dropped or len(calls[CALL_CAP:]),
         measured=reply.measured.model_copy(update={"seconds": seconds}),
     )
 

@@ -2,9 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from memgpt_core.errors import ConfigurationRefused
 from memgpt_core.events import AgentCreated, BlockDefined, Event, InstructionsDefined, Measured
@@ -44,6 +44,13 @@ class Blueprint(BaseModel):
         BlockPlan(label="human", description="What you know about the user"),
     )
 
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        labels = [block.label for block in self.blocks]
+        if len(set(labels)) < len(labels):
+            raise ValueError("block labels must differ")
+        return self
+
 
 def load(path: Path) -> Blueprint:
     """The blueprint in an `agent.toml`.
@@ -53,7 +60,7 @@ def load(path: Path) -> Blueprint:
     """
     try:
         return Blueprint.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationRefused(f"{path.name} is not valid TOML: {error}.") from None
     except ValidationError as error:
         raise ConfigurationRefused(f"{path.name}: {explain(error)}") from None

@@ -167,7 +167,12 @@ class PromptBuilt(Header):
 
 
 class ModelReplied(Header):
-    """A finished reply, queued unless it is empty. `salvaged` says that a call was found in plain text."""
+    """A finished reply, queued unless it is empty.
+
+    Attributes:
+        salvaged: the calls were found in plain text.
+        calls_dropped: how many calls beyond `agent.CALL_CAP` the reply had; they are not kept.
+    """
 
     kind: Literal["model_replied"] = "model_replied"
     purpose: Purpose
@@ -176,6 +181,7 @@ class ModelReplied(Header):
     calls: tuple[Call, ...] = ()
     done_reason: str = "stop"
     salvaged: bool = False
+    calls_dropped: int = 0
     clip: Clip | None = None
     measured: Measured = NOTHING
 
@@ -228,12 +234,12 @@ class FaultRecorded(Header):
     """The machine failed, nothing is lost. The turn ends, but for an overflow, which is tried once more.
 
     Attributes:
-        where: what failed.
+        where: what failed; `defect` is an error in Memscope itself.
         overflow: the model server refused the prompt as longer than its window.
     """
 
     kind: Literal["fault_recorded"] = "fault_recorded"
-    where: Literal["model", "log", "store", "engine"]
+    where: Literal["model", "log", "store", "engine", "defect"]
     error: str
     overflow: bool = False
 
@@ -481,20 +487,25 @@ def is_external(event: Event) -> bool:
     return getattr(event, "author", "agent") in ("human", "import")
 
 
-def clean(value: Any) -> Any:
+MAX_DEPTH = 60
+"""How deep a value from outside may be nested; JSON writers give up somewhere below 300."""
+
+
+def clean(value: Any, depth: int = MAX_DEPTH) -> Any:
     """A value from outside made safe for one line of JSON, all the way down.
 
     Half of a surrogate pair becomes U+FFFD (it has no UTF-8), a number that is not finite becomes None (it has
-    no JSON): either would otherwise be refused by the log or come back as something else.
+    no JSON), and so does what is nested deeper than `depth`: each would otherwise be refused by the log or
+    come back as something else.
     """
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {clean(key): clean(item) for key, item in value.items()}
+        return {clean(key): clean(item, depth - 1) for key, item in value.items()} if depth else None
     if isinstance(value, list | tuple):
-        return [clean(item) for item in value]
+        return [clean(item, depth - 1) for item in value] if depth else None
     return value
 
 

@@ -66,7 +66,7 @@ def _parsed(arguments: dict[str, Any] | str) -> dict[str, Any] | None:
         return arguments
     try:
         value = json.loads(arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return clean(value) if isinstance(value, dict) else None
 
@@ -105,7 +105,7 @@ def _as_call(value: Any, names: frozenset[str] | set[str], index: int) -> Call |
     if isinstance(inner, dict):
         value = inner
     name = value.get("name") or value.get("function") or value.get("tool")
-    if name not in names:
+    if not isinstance(name, str) or name not in names:
         return None
     arguments: Any = next((value[key] for key in ("arguments", "parameters", "params", "args") if key in value), {})
     return Call(id=f"salvaged_{index}", name=name, arguments=arguments if isinstance(arguments, dict | str) else {})

@@ -136,8 +136,10 @@ class Home:
         Raises:
             ConfigurationRefused: settings that cannot work, with the numbers.
         """
-        events = first_events(blueprint, agent_id or _slug(blueprint.name))
-        agent_id, folder = self._new_folder(agent_id or _slug(blueprint.name))
+        wanted = _slug(agent_id or blueprint.name)
+        first_events(blueprint, wanted)  # Refused before there is a folder.
+        agent_id, folder = self._new_folder(wanted)
+        events = first_events(blueprint, agent_id)
         log = Log.create(folder / "run.jsonl.new")
         Journal(log, clock=self._clock).commit_many(events)
         log.close()
@@ -219,6 +221,8 @@ def _read_card(folder: Path) -> AgentCard:
         try:
             first: Any = log.read(1)
             last = log.read(log.last_seq)
+            if first.kind != "agent_created":
+                raise MemscopeError("its first event is not agent_created")
         finally:
             log.close()
     except (OSError, IndexError, MemscopeError) as error:
@@ -232,7 +236,8 @@ def _slug(name: str) -> str:
 
 
 def _lock_home(path: Path) -> FileLock:
-    lock = FileLock(path / ".lock")
+    # Not bound to a thread: whoever closes the home, in whatever thread, gives the lock back.
+    lock = FileLock(path / ".lock", thread_local=False)
     holder = path / ".holder.json"
     try:
         lock.acquire(timeout=0)

@@ -35,6 +35,8 @@ EXCERPT_CHARS = 600
 MAX_PAUSE_MINUTES = 360
 """As in the paper's code."""
 
+MAX_PAGE = 1_000_000
+
 NOTE_LIMIT_CHARS = 4000
 
 
@@ -146,6 +148,8 @@ def core_memory_append(memory: Memory, label: str, content: str) -> Returned:
         label: the block, for example human or persona
         content: the line to add
     """
+    if not content.strip():
+        raise FunctionFailed("content is empty. Give the line to add.")
     return _edit(memory, label, lambda block: f"{block.value}\n{content}" if block.value else content)
 
 
@@ -167,13 +171,16 @@ def core_memory_replace(memory: Memory, label: str, old_content: str, new_conten
                 f"old_content was not found in block '{label}'. Copy it exactly; the block now reads:\n{block.value}"
             )
         if found > 1:
-            lines = [str(number) for number, line in enumerate(block.value.splitlines(), 1) if old_content in line]
+            lines = [str(block.value.count("\n", 0, at) + 1) for at in _occurrences(block.value, old_content)]
             raise FunctionFailed(
                 f"old_content stands {found} times in block '{label}' (lines {', '.join(lines)}). "
                 "Give a longer piece that occurs once."
             )
-        text = block.value.replace(old_content, new_content)
-        return text if new_content else "\n".join(line for line in text.splitlines() if line.strip())
+        before, _, after = block.value.partition(old_content)
+        if not new_content and (not before or before.endswith("\n")) and (not after or after.startswith("\n")):
+            # A line that is gone leaves no empty line behind.
+            return (before + after[1:]) if after else before.removesuffix("\n")
+        return before + new_content + after
 
     return _edit(memory, label, change)
 
@@ -188,7 +195,7 @@ def memory_insert(memory: Memory, label: str, new_string: str, insert_line: int 
     """
 
     def change(block: Block) -> str:
-        lines = block.value.splitlines()
+        lines = block.value.split("\n") if block.value else []
         if not -1 <= insert_line <= len(lines):
             raise FunctionFailed(
                 f"insert_line must be from -1 to {len(lines)}: block '{label}' has {len(lines)} lines."
@@ -292,9 +299,9 @@ def conversation_search_date(memory: Memory, start_date: str, end_date: str, pag
 def _recall(memory: Memory, query: str, start: str, end: str, page: int) -> Returned:
     _check(start, end, page)
     state, roles = memory.state(), ("user", "assistant")
-    # What stands in the queue as a whole message is before the model's eyes already: finding the question
-    # itself instead of its answer would waste the page.
-    asking = tuple(entry.id for entry in state.queue if entry.turn == state.turn)
+    # What this turn queued whole is before the model's eyes already: finding the question itself instead of
+    # its answer would waste the page.
+    asking = tuple(entry.id for entry in state.queue if entry.turn == state.turn and entry.clip is None)
     found = memory.search.recall(
         query, roles=roles, start=start, end=end, page=page, page_size=state.settings.page_size, exclude=asking
     )
@@ -377,8 +384,8 @@ def _day(text: str, name: str) -> str:
 def _check(start: str, end: str, page: int) -> None:
     if start and end and start > end:
         raise FunctionFailed(f"start_date {start} is after end_date {end}.")
-    if page < 1:
-        raise FunctionFailed("page counts from 1.")
+    if not 1 <= page <= MAX_PAGE:
+        raise FunctionFailed("page counts from 1; there are never more than a million.")
 
 
 def _page(memory: Memory, query: str, found: Found, page: int, page_size: int) -> Returned:
@@ -408,7 +415,12 @@ def excerpt(text: str, query: str) -> str:
     lowered = text.lower()
     words = [word for word in query.lower().split() if len(word) > 2]
     places = sorted(at for word in words for at in _occurrences(lowered, word)) or [0]
-    best = max(places, key=lambda at: sum(at <= other < at + EXCERPT_CHARS for other in places))
+    best, most, last = places[0], 0, 0
+    for first, at in enumerate(places):
+        while last < len(places) and places[last] < at + EXCERPT_CHARS:
+            last += 1
+        if last - first > most:
+            best, most = at, last - first
     start = max(0, min(best - EXCERPT_CHARS // 4, len(text) - EXCERPT_CHARS))
     end = start + EXCERPT_CHARS
     return ("… " if start else "") + text[start:end] + (" …" if end < len(text) else "")
@@ -446,7 +458,7 @@ def note_read(memory: Memory, name: str) -> Returned:
     Args:
         name: the name it was written under
     """
-    notes = memory.state().notes
+    name, notes = name.strip(), memory.state().notes
     if name not in notes:
         raise FunctionFailed(f"There is no note '{name}'. Notes: {', '.join(notes) or 'none'}.")
     event: Any = memory.read(notes[name].seq)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from memgpt_core.events import Clip, Event
@@ -55,7 +56,14 @@ def system_text(instructions: str, blocks: dict[str, Block]) -> str:
     return instructions + "\n\n" + "\n".join(render_block(block) for block in blocks.values())
 
 
-def clipped(text: str, clip: Clip | tuple[int, int] | None) -> str:
+LEFT_OUT = {"left_out": True}
+"""What stands for a call's arguments when not even their head and tail fit."""
+
+SEARCH_FOR_IT = "conversation_search with words of the missing part returns the text around them"
+ASK_FOR_LESS = "call the function again and ask for less at a time"
+
+
+def clipped(text: str, clip: Clip | tuple[int, int] | None, advice: str = SEARCH_FOR_IT) -> str:
     """`text` as queued: whole, or its head and tail around a note on how to read the rest."""
     if clip is None:
         return text
@@ -65,32 +73,39 @@ def clipped(text: str, clip: Clip | tuple[int, int] | None) -> str:
         return text
     note = (
         f"\n[… {left_out} characters are left out here: the whole text does not fit the window. It is stored whole "
-        "in recall storage; conversation_search with words of the missing part returns the text around them …]\n"
+        f"in recall storage; {advice} …]\n"
     )
     return text[:head] + note + text[len(text) - tail :]
 
 
+def _quoted_tokens(text: str) -> int:
+    """Tokens of `text` inside a JSON envelope, where a line break or a quote is written out."""
+    return count(json.dumps(text, ensure_ascii=False))
+
+
 def clip_to(text: str, cap_tokens: int) -> Clip | None:
     """How to queue `text` in at most about `cap_tokens`; None when it fits whole."""
-    total = count(text)
-    if total <= cap_tokens:
+    if _quoted_tokens(text) <= cap_tokens:
         return None
     keep = len(text)
-    while keep > 80 and count(clipped(text, Clip(head_chars=keep * 2 // 3, tail_chars=keep // 3))) > cap_tokens:
-        keep = int(
-            keep * 0.9 * max(0.1, min(1.0, cap_tokens / max(1, count(text[:keep])))) if keep > 400 else keep * 0.8
-        )
+    while keep > 80:
+        clip = Clip(head_chars=keep * 2 // 3, tail_chars=keep // 3)
+        tokens = _quoted_tokens(clipped(text, clip))
+        if tokens <= cap_tokens:
+            break
+        keep = int(keep * min(0.9, 0.95 * cap_tokens / tokens))
     return Clip(head_chars=keep * 2 // 3, tail_chars=keep // 3)
 
 
 def shortened(text: str, cap_tokens: int) -> str:
-    """`text`, or as many of its first words as `cap_tokens` hold."""
+    """`text`, or as much of its beginning as `cap_tokens` hold, cut at a space if there is one near."""
     if count(text) <= cap_tokens:
         return text
-    words = text.split()
-    while words and count(" ".join(words)) >= cap_tokens:
-        words = words[: int(len(words) * 0.95)]
-    return " ".join(words) + " …"
+    kept = text
+    while kept and count(kept) >= cap_tokens:
+        kept = kept[: int(len(kept) * 0.95)]
+    head, space, tail = kept.rpartition(" ")
+    return (head if space and len(tail) < 20 else kept) + " …"
 
 
 def warning_text(event: Any) -> str:
@@ -120,7 +135,7 @@ def message_of(event: Any, *, text: str | None = None, clip: Clip | tuple[int, i
             "content": _json({"type": "system_alert", "message": warning_text(event), "time": stamp(event.at)}),
         }
     if event.kind == "function_returned":
-        value = clipped(event.value if text is None else text, clip)
+        value = clipped(event.value if text is None else text, clip, ASK_FOR_LESS)
         status = {"status": "OK" if event.ok else "Failed", "message": value, "time": stamp(event.at)}
         return {"role": "tool", "tool_name": event.name, "tool_call_id": event.call_id, "content": _json(status)}
     if event.kind == "model_replied":
@@ -128,16 +143,24 @@ def message_of(event: Any, *, text: str | None = None, clip: Clip | tuple[int, i
     raise ValueError(f"{event.kind} queues no message")
 
 
-def argument_texts(call: Any) -> list[str]:
-    """Every text among a call's arguments, and the arguments themselves when they are no object."""
-    values = call.arguments.values() if isinstance(call.arguments, dict) else [call.arguments]
-    return [value for value in values if isinstance(value, str)]
+def texts_in(value: Any) -> list[str]:
+    """Every text in a call's arguments, however deep."""
+    if isinstance(value, str):
+        return [value]
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [text for item in inside for text in texts_in(item)]
 
 
-def _clipped_arguments(arguments: dict[str, Any] | str, clip: Clip | tuple[int, int] | None) -> dict[str, Any] | str:
+def _clipped_arguments(arguments: Any, clip: Clip | tuple[int, int] | None) -> Any:
+    if clip is not None and (clip == (0, 0) or clip == Clip(head_chars=0, tail_chars=0)):
+        return LEFT_OUT
     if isinstance(arguments, str):
         return clipped(arguments, clip)
-    return {name: clipped(value, clip) if isinstance(value, str) else value for name, value in arguments.items()}
+    if isinstance(arguments, dict):
+        return {name: _clipped_arguments(value, clip) for name, value in arguments.items()}
+    if isinstance(arguments, list | tuple):
+        return [_clipped_arguments(value, clip) for value in arguments]
+    return arguments
 
 
 def _reply(event: Any, text: str | None, clip: Clip | tuple[int, int] | None) -> dict[str, Any]:
@@ -227,11 +250,29 @@ def build(state: State, read: Reader) -> Prompt:
     messages = [{"role": "system", "content": system_text(defined.instructions, state.blocks)}]
     if state.summary:
         messages.append(summary_message(read(state.summary.seq)))
-    messages += [queued_message(entry, read) for entry in state.queue]
+    messages += _without_dangling_calls([queued_message(entry, read) for entry in state.queue])
     body = {**options(state), "messages": messages}
     if defined.schemas:
         body["tools"] = list(defined.schemas)
     return Prompt(body, sections(state), prompt_parts(state), digest(body))
+
+
+def _without_dangling_calls(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Queued messages in which every call has its result: a turn that broke off leaves calls that never ran.
+
+    Chat templates refuse a call without a result. Our count keeps the few tokens of what is left out here.
+    """
+    whole = []
+    for at, message in enumerate(messages):
+        calls = message.get("tool_calls", ())
+        results = takewhile(lambda following: following["role"] == "tool", messages[at + 1 :]) if calls else ()
+        answered = {result["tool_call_id"] for result in results}
+        ran = [call for call in calls if call["id"] in answered]
+        if len(ran) < len(calls):
+            message = {"role": "assistant", "content": message["content"] or "(interrupted before it ran)"}
+            message |= {"tool_calls": ran} if ran else {}
+        whole.append(message)
+    return whole
 
 
 def build_summary(state: State, evicted: tuple[str, ...], read: Reader, *, words: int, transcript_chars: int) -> Prompt:

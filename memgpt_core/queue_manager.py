@@ -9,7 +9,8 @@ result. Inside a single long turn it takes whole steps, and never the trigger th
 
 from typing import Any, Literal, NamedTuple
 
-from memgpt_core.prompt import argument_texts, clip_to, message_of, sections
+from memgpt_core.events import Clip
+from memgpt_core.prompt import clip_to, message_of, sections, texts_in
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Entry, State
 from memgpt_core.tokens import count_message
@@ -17,7 +18,7 @@ from memgpt_core.tokens import count_message
 MIN_ROOM_TOKENS = 256
 """What must stay free for the queue beside the fixed parts; less cannot hold one exchange."""
 
-WARNING_TOKENS = 90
+WARNING_TOKENS = 120
 """An upper bound on the size of a pressure warning itself, in tokens."""
 
 MIN_CLIP_TOKENS = 40
@@ -72,13 +73,16 @@ def fit(state: State, event: Any) -> Any:
         clip = clip_to(_longest_text(event), budget)
         tokens = count_message(message_of(event, clip=clip))
         budget = int(budget * 0.7)
+    if tokens > cap:
+        clip = Clip(head_chars=0, tail_chars=0)
+        tokens = count_message(message_of(event, clip=clip))
     measured = event.measured.model_copy(update={"tokens": tokens})
     return event.model_copy(update={"measured": measured, **({"clip": clip} if clip else {})})
 
 
 def _longest_text(event: Any) -> str:
     if event.kind == "model_replied":
-        texts: list[str] = [event.content, *(text for call in event.calls for text in argument_texts(call))]
+        texts: list[str] = [event.content, *(text for call in event.calls for text in texts_in(call.arguments))]
         return max(texts, key=len)
     return str(event.text if event.kind == "trigger_received" else event.value)
 

@@ -117,7 +117,8 @@ class _RerunJournal(Journal):
         stamped = super()._stamp(state, event)
         recorded = self._recorded[state.seq] if state.seq < len(self._recorded) else None
         if recorded is None:
-            raise _Diverged(Difference(state.seq + 1, "", encode(stamped)))
+            # The recording ends inside a turn, as one does whose process was killed: nothing more can differ.
+            raise _Interrupted
         taken: dict[str, Any] = {"at": recorded.at}
         if recorded.kind == event.kind and hasattr(recorded, "measured"):
             taken["measured"] = recorded.measured
@@ -175,10 +176,10 @@ def rerun(recorded: Sequence[Event]) -> Outcome:
 
 
 def _is_break(event: Any) -> bool:
-    """Whether the recorded process broke off here: it died, or its disk or a store failed it."""
+    """Whether the recorded process broke off here: it died, or its disk, a store or Memscope itself failed it."""
     if event.kind == "turn_ended":
         return is_external(event)
-    return event.kind == "fault_recorded" and event.where in ("log", "store")
+    return event.kind == "fault_recorded" and event.where in ("log", "store", "defect")
 
 
 def _advance(journal: _RerunJournal, agent: Agent, upcoming: Event) -> None:

@@ -16,12 +16,21 @@ from memgpt_core.agent import Agent
 from memgpt_core.blueprint import define_instructions
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.embedding.hashing import HashingEmbedder
-from memgpt_core.errors import AgentBusy, EditRefused, LogClosed, StaleEdit
-from memgpt_core.events import ArchivalInserted, Event, FaultRecorded, StopRequested, TriggerReceived, TurnEnded, clean
+from memgpt_core.errors import AgentBusy, EditRefused, LogClosed, ModelUnavailable, StaleEdit
+from memgpt_core.events import (
+    EPOCH,
+    ArchivalInserted,
+    Event,
+    FaultRecorded,
+    StopRequested,
+    TriggerReceived,
+    TurnEnded,
+    clean,
+)
 from memgpt_core.journal import Journal, utc_now
 from memgpt_core.llm.base import ChatModel, Phase
 from memgpt_core.llm.demo import DemoModel
-from memgpt_core.memory_functions import check_block_text, edited
+from memgpt_core.memory_functions import check_block_text, edited, schemas
 from memgpt_core.opening import OpenLog
 from memgpt_core.projections import Projections
 from memgpt_core.prompt import stamp
@@ -222,7 +231,8 @@ class Workspace:
     def notices(self) -> list[str]:
         """What a person must be told: repairs, a read-only log, stores that are behind."""
         status = self.projections.status()
-        found = [self._open.log.repaired, self._open.log.fault, self._problem, status.error]
+        stores = self.projections.rebuilt_because
+        found = [self._open.log.repaired, self._open.log.fault, self._problem, stores, status.error]
         return list(dict.fromkeys(notice for notice in found if notice))
 
     # --- acting -----------------------------------------------------------------------------------------------
@@ -250,7 +260,7 @@ class Workspace:
         for at in range(0, len(passages), 500):
             self._journal.commit_many(
                 [
-                    ArchivalInserted(text=text, tags=tags, source=name, author="import")
+                    ArchivalInserted(text=clean(text), tags=tuple(clean(tags)), source=clean(name), author="import")
                     for text, tags in passages[at : at + 500]
                 ]
             )
@@ -320,15 +330,13 @@ class Workspace:
         last: Any = next(iter(self.block_history(label)), None)
         if last is None or last.kind != "working_context_edited":
             raise EditRefused(f"Block '{label}' has not been changed yet, so there is nothing to undo.")
-        self.edit_block(
-            label, last.before, based_on=self._journal.state.blocks[label].seq, reason=f"undo of event {last.seq}"
-        )
+        self.edit_block(label, last.before, based_on=last.seq, reason=f"undo of event {last.seq}")
 
     # --- the stores -------------------------------------------------------------------------------------------
 
     def verify(self) -> list[Difference]:
         """Compare the stores with the log, row by row; each difference is named."""
-        return verify(self.folder, self._open.log.events(), self.projections)
+        return verify(self._open.log.events(), self.projections)
 
     def rebuild(self, progress: Callable[[float], None] | None = None) -> None:
         """Make the stores anew from the log."""
@@ -337,17 +345,20 @@ class Workspace:
     # --- inside -----------------------------------------------------------------------------------------------
 
     def _model(self, state: State) -> ChatModel:
-        return self._models[state.settings.model]
+        name = state.settings.model
+        if name not in self._models:
+            raise ModelUnavailable(f"There is no model '{name}' here. Models: {', '.join(self._models)}.")
+        return self._models[name]
 
     def _noticed(self, before: State, event: Event) -> None:
         self._watch.version += 1
 
     def _login_if_due(self) -> list[TriggerReceived]:
         state = self._journal.state
-        idle = self._clock() - state.last_trigger_at
-        if state.session and idle < timedelta(minutes=state.settings.login_idle_minutes):
+        seen = state.last_trigger_at > EPOCH
+        if seen and self._clock() - state.last_trigger_at < timedelta(minutes=state.settings.login_idle_minutes):
             return []
-        last = stamp(state.last_trigger_at) if state.session else "Never (first login)"
+        last = stamp(state.last_trigger_at) if seen else "Never (first login)"
         return [TriggerReceived(cause="login", text=last)]
 
     def _start(self, *triggers: TriggerReceived) -> None:
@@ -356,6 +367,8 @@ class Workspace:
                 raise AgentBusy(
                     f"{self._journal.state.name} is in the middle of a turn. Wait for it, or stop it first."
                 )
+            if self._open.log.fault:
+                raise LogClosed(self._open.log.fault)
             self._end_interrupted()
             self._refresh_instructions()
             self._watch.stop(False)
@@ -378,7 +391,7 @@ class Workspace:
     def _record_defect(self, bug: Exception) -> None:
         self._problem = f"Memscope itself failed in this turn ({type(bug).__name__}: {bug}). Nothing you saved is lost."
         try:
-            self._journal.commit_many([FaultRecorded(where="log", error=self._problem), TurnEnded(reason="fault")])
+            self._journal.commit_many([FaultRecorded(where="defect", error=self._problem), TurnEnded(reason="fault")])
         except LogClosed as fault:
             self._problem += f" {fault}"
 
@@ -390,9 +403,8 @@ class Workspace:
         """Offer today's function schemas: a newer Memscope may describe its functions otherwise."""
         state = self._journal.state
         now: Any = self._journal.read(state.instructions_seq)
-        wanted = define_instructions(now.instructions, state.settings)
-        if wanted.schemas != now.schemas:
-            self._journal.commit(wanted)
+        if schemas(state.settings.functions_off) != now.schemas:
+            self._journal.commit(define_instructions(now.instructions, state.settings))
 
 
 def _embedder(name: str) -> Embedder | None:

@@ -221,6 +221,19 @@ def test_the_warning_comes_before_the_flush_and_the_model_gets_a_step_to_save(en
     assert "queue_flushed" in kinds(fill(one, "queue_flushed"))
 
 
+@pytest.mark.parametrize("late", [reply(), reply(content="Nothing to save.")])
+def test_a_late_warning_may_be_answered_with_nothing_and_no_text_reaches_the_user(engine: Make, late: Any) -> None:
+    one = engine(settings=SMALL)
+    for number in range(50):
+        text = f"Message {number}: " + "chatter " * 60
+        one.model.script = [say(f"Answer {number}."), late]
+        events = one.tell(text)
+        if one.state.warned and not one.model.script:
+            break
+    assert sent(events) == [f"Answer {number}."]
+    assert events[-1].reason == "yielded"
+
+
 def test_a_flush_evicts_whole_exchanges_and_leaves_a_summary_in_the_first_slot(engine: Make) -> None:
     one = engine(settings=SMALL)
     flush = next(event for event in fill(one, "queue_flushed") if event.kind == "queue_flushed")

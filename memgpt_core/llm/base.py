@@ -9,13 +9,18 @@ Phase = Literal["idle", "waiting", "reading the prompt", "generating", "running 
 
 
 class Reply(NamedTuple):
-    """A finished reply. `calls` are the model's own, arguments unchecked; counts and seconds are the server's."""
+    """A finished reply. `calls` are the model's own, arguments unchecked; counts and seconds are the server's.
+
+    `salvaged` and `calls_dropped` are set by a recording alone; the engine finds them out otherwise.
+    """
 
     content: str
     thinking: str
     calls: tuple[Call, ...]
     done_reason: str
     measured: Measured
+    salvaged: bool = False
+    calls_dropped: int = 0
 
 
 class Progress(Protocol):

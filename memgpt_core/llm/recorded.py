@@ -26,4 +26,12 @@ class RecordedModel:
             raise Stopped
         if event.kind == "fault_recorded":
             raise (ContextOverflow if event.overflow else ModelUnavailable)(event.error)
-        return Reply(event.content, event.thinking, event.calls, event.done_reason, event.measured)
+        return Reply(
+            event.content,
+            event.thinking,
+            event.calls,
+            event.done_reason,
+            event.measured,
+            salvaged=event.salvaged,
+            calls_dropped=event.calls_dropped,
+        )
