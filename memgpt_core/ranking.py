@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from memgpt_core.events import Hit
@@ -76,6 +77,12 @@ def words(text: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=4096)
+def _counted(text: str) -> Counter[str]:
+    # Kept, because the same few hundred candidates come back search after search; never changed by its readers.
+    return Counter(words(text))
+
+
 def query_terms(query: str) -> list[str]:
     """The different words a query asks for, in its order; CJK as pairs, which single letters would drown."""
     found: dict[str, None] = {}
@@ -104,7 +111,7 @@ def word_scores(
     worth = {term: rarity(found.get(term, 0), total) for term in terms}
     scores: dict[str, float] = {}
     for id, text in texts.items():
-        counted = Counter(words(text))
+        counted = _counted(text)
         length = _K1 * (1 - _B + _B * counted.total() / _PIVOT_WORDS)
         score = sum(
             worth[term] * counted[term] * (_K1 + 1) / (counted[term] + length) for term in terms if counted[term]
@@ -128,7 +135,7 @@ def identifier_scores(
         return {}
     scores: dict[str, float] = {}
     for id, text in texts.items():
-        has = set(words(text))
+        has = _counted(text)
         share = sum(value for term, value in worth.items() if term in has) / len(worth)
         if share > 0:
             scores[id] = share
