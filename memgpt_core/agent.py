@@ -72,6 +72,18 @@ class Silent:
         return False
 
 
+class _Summarising(Silent):
+    """Progress of a summary: nothing of it is meant for the user's eyes, but a stop still stops it."""
+
+    def __init__(self, watched: Progress) -> None:
+        self._watched = watched
+        watched.phase("summarising")
+
+    def stopped(self) -> bool:
+        """Whether a person asked to stop."""
+        return self._watched.stopped()
+
+
 class Agent:
     """One agent's engine: give it triggers, then let it run the turn."""
 
@@ -183,9 +195,10 @@ class Agent:
         return self._ask(self._build_prompt(), "turn")
 
     def _ask(self, built: Prompt, purpose: Purpose) -> ModelReplied:
-        self._progress.phase("waiting" if purpose == "turn" else "summarising")
+        self._progress.phase("waiting")
+        progress = self._progress if purpose == "turn" else _Summarising(self._progress)
         started = self._timer()
-        reply = self._model(self._journal.state).chat(built.body, self._progress)
+        reply = self._model(self._journal.state).chat(built.body, progress)
         event = _replied(reply, purpose, round(self._timer() - started, 6), self._functions(self._journal.state))
         committed = self._journal.commit(lambda state: queue_manager.fit(state, event) if purpose == "turn" else event)
         return committed  # type: ignore[return-value]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from memgpt_core.agent import Silent
 from memgpt_core.errors import ContextOverflow, ModelUnavailable
 from memgpt_core.events import AgentConfigured, Call, StopRequested, TriggerReceived, TurnEnded, encode
 from memgpt_core.llm.base import Stopped
@@ -13,7 +14,7 @@ from memgpt_core.memory_functions import edited
 from memgpt_core.queue_manager import total_tokens
 from memgpt_core.replay import rerun
 from memgpt_core.settings import AgentSettings
-from tests.engine import Engine, call, kinds, reply, say, sent
+from tests.engine import Engine, ScriptedModel, call, kinds, reply, say, sent
 
 Make = Callable[..., Engine]
 
@@ -248,6 +249,31 @@ def test_a_flush_evicts_whole_exchanges_and_leaves_a_summary_in_the_first_slot(e
     first = one.model.bodies[-1]["messages"][1]
     assert "They spoke of many things." in first["content"]
     assert flush.summary == "They spoke of many things."
+
+
+def test_nothing_of_a_summary_is_shown_as_if_it_were_the_reply(engine: Make) -> None:
+    class Watched(Silent):
+        phases: list[str] = []
+        shown: list[str] = []
+
+        def phase(self, phase: str, detail: str = "") -> None:
+            self.phases.append(phase)
+
+        def text(self, piece: str) -> None:
+            self.shown.append(piece)
+
+    class Talkative(ScriptedModel):
+        def chat(self, body: Any, progress: Any) -> Any:
+            answer = super().chat(body, progress)
+            progress.phase("generating")
+            progress.text(answer.content)
+            return answer
+
+    one = engine(model=Talkative(), settings=SMALL)
+    one.agent._progress = Watched()
+    fill(one, "queue_flushed")
+    assert "summarising" in Watched.phases
+    assert not any("They spoke" in piece for piece in Watched.shown)
 
 
 def test_the_second_summary_is_made_from_the_first(engine: Make) -> None:

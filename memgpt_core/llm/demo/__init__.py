@@ -80,8 +80,10 @@ class DemoModel:
         else:
             content, thinking = decision.thought, ""
             calls = _calls(body, decision)
-        self._stream(decision.thought, progress, thoughts=True)
-        self._stream(decision.say, progress, thoughts=False)
+        # Only what somebody watches is paced; a summary has no reader who waits for its words.
+        pace = self._pace if body.get("tools") else 0.0
+        self._stream(decision.thought, progress, pace, thoughts=True)
+        self._stream(decision.say, progress, pace, thoughts=False)
         ended = self._clock()
         written = [{"name": call.name, "arguments": call.arguments} for call in calls]
         measured = Measured(
@@ -93,13 +95,14 @@ class DemoModel:
         )
         return Reply(content, thinking, calls, "stop", measured)
 
-    def _stream(self, text: str, progress: Progress, *, thoughts: bool) -> None:
+    @staticmethod
+    def _stream(text: str, progress: Progress, pace: float, *, thoughts: bool) -> None:
         for piece in re.findall(r"\s*\S+|\s+$", text):
             if progress.stopped():
                 raise Stopped
             (progress.thought if thoughts else progress.text)(piece)
-            if self._pace:
-                time.sleep(self._pace)
+            if pace:
+                time.sleep(pace)
 
 
 def _functions(body: dict[str, Any]) -> frozenset[str]:
