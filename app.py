@@ -1,0 +1,42 @@
+"""The chat, with the agent's memory beside it. The first page; start it with `streamlit run app.py`."""
+
+import streamlit as st
+
+from memgpt_core.workspace import Workspace
+from pages.parts import blocks, composer, conversation, frame, gauge, turn_panel
+from pages.parts.live_turn import BUSY_EVERY_S, IDLE_EVERY_S, draw_pulse, draw_tail
+from pages.parts.safe_md import safe_md
+
+
+def memory(ws: Workspace) -> None:
+    """The memory panel, as it is now."""
+    state = ws.state()
+    gauge.draw(state)
+    blocks.draw(ws)
+    turn_panel.draw_calls(ws, state)
+    turn_panel.draw_paging(ws, state)
+    turn_panel.draw_notes(ws, state)
+
+
+with frame.enter("Chat") as here:
+    ws = here.ws
+    busy, drawn, state = ws.busy, ws.version, ws.state()
+    # The running turn is drawn by a part that polls; everything before it is drawn once.
+    from_seq = ws.turn_start(state.turn) if busy and state.turn_open else state.seq + 1
+    talk, beside = st.columns([58, 42], gap="medium")
+    with talk:
+        model = "demo model, no language model" if state.settings.model == "demo" else state.settings.model
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"#### {safe_md(state.name)}", width="content")
+            st.badge(safe_md(model), color="grey")
+        with st.container(height=500, key="conversation", border=False, autoscroll=True):
+            conversation.draw_history(ws, from_seq - 1, state.turn, here.zone)
+            if busy:
+                tail = frame.live(draw_tail, every_s=BUSY_EVERY_S, until=lambda: not ws.busy)
+                tail(ws, from_seq, here.zone)
+        # An idle page looks now and then whether another tab, or a timer, began something.
+        every_s = BUSY_EVERY_S if busy else IDLE_EVERY_S
+        frame.live(draw_pulse, every_s=every_s, until=lambda: not busy and ws.version != drawn)(ws)
+        composer.draw(ws)
+    with beside, st.container(height=600, key="memory", border=False, autoscroll=False):
+        frame.live(memory, every_s=BUSY_EVERY_S if busy else None)(ws)

@@ -1,0 +1,68 @@
+"""The turn that runs: its bubbles so far, the text as it comes, what the agent is doing, and the stop button."""
+
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from memgpt_core.views.transcript import transcript
+from memgpt_core.workspace import Workspace
+from pages.parts.conversation import draw_bubble
+from pages.parts.frame import attempt
+from pages.parts.markup import details, escape, text_box, wrap
+from pages.parts.safe_md import safe_md
+
+BUSY_EVERY_S = 0.5
+IDLE_EVERY_S = 2.0
+"""How often an idle page looks whether another tab began something."""
+
+SAYS = {
+    "idle": "Idle",
+    "waiting": "Waiting for the model",
+    "reading the prompt": "Reading the prompt",
+    "generating": "Generating",
+    "running a function": "Running a function",
+    "summarising": "Summarising what leaves the queue",
+    "stopping": "Stopping",
+}
+
+
+def draw_tail(ws: Workspace, from_seq: int, zone: ZoneInfo) -> None:
+    """What the running turn has brought so far."""
+    for bubble in transcript(ws.events(from_seq)):
+        draw_bubble(ws, bubble, zone, finished=False)
+    partial = ws.partial()
+    if not partial.text and not partial.thoughts:
+        return
+    with st.chat_message("assistant", avatar=":material/memory:"):
+        if partial.text:
+            st.markdown(safe_md(partial.text) + " ▌")
+        if partial.thoughts:
+            st.html(wrap(details('<span class="soft">Inner monologue</span>', text_box(partial.thoughts), opened=True)))
+
+
+def draw_pulse(ws: Workspace) -> None:
+    """One line: what the agent is doing and for how long."""
+    doing = ws.activity()
+    busy = ws.busy
+    with st.container(horizontal=True, vertical_alignment="center", key="pulse"):
+        st.html(wrap(_phase(doing.phase, doing.detail, doing.since_s, busy)), width="stretch")
+        if busy:
+            st.button(
+                "Stop",
+                key="stop",
+                icon=":material/stop_circle:",
+                shortcut="Esc",
+                on_click=attempt,
+                args=(ws.stop,),
+                disabled=doing.phase == "stopping",
+            )
+
+
+def _phase(phase: str, detail: str, since_s: float, busy: bool) -> str:
+    if not busy:
+        return '<span class="ms-dot"></span><b>Idle</b> <span class="soft">the agent waits for a message</span>'
+    what = f" <b>{escape(detail)}</b>" if detail else ""
+    return (
+        f'<span class="ms-dot on"></span><b>{escape(SAYS[phase])}</b>{what} '
+        f'<span class="soft num">{since_s:.1f} s</span>'
+    )

@@ -1,0 +1,127 @@
+"""The left edge of every page: pages that exist, the agents, the samples, and what the model is."""
+
+from collections import Counter
+
+import streamlit as st
+
+from memgpt_core.home import AgentCard, Home
+from memgpt_core.llm.demo import UNDERSTANDS
+from memgpt_core.workspace import Workspace
+from pages.parts import choices
+from pages.parts.safe_md import safe_md
+
+PAGES = (("app.py", "Chat", ":material/forum:"),)
+"""Every page there is: file, name, icon."""
+
+SHORTCUTS = (
+    ("Enter", "send the message"),
+    ("Shift + Enter", "new line in the message"),
+    ("Esc", "stop the running turn"),
+    ("Alt + O", "show older messages"),
+    ("Ctrl + Enter", "take over what you typed in a block"),
+)
+
+
+def draw(home: Home, ws: Workspace | None) -> None:
+    """Draw it; `ws` is None when the agent asked for is not there."""
+    with st.sidebar:
+        st.markdown("#### Memscope")
+        for file, name, icon in PAGES:
+            st.page_link(file, label=name, icon=icon, query_params={"agent": ws.agent_id} if ws else None)
+        _agents(home, ws)
+        _samples(home)
+        if ws is not None:
+            _model(ws)
+            _notices(ws)
+        _shortcuts()
+
+
+def _agents(home: Home, ws: Workspace | None) -> None:
+    cards = {card.id: card for card in home.agents()}
+    if not cards:
+        st.caption("No agents yet. Start one from a sample below.")
+        return
+    here = ws.agent_id if ws and ws.agent_id in cards else None
+    # The browser answers with a label: a new key whenever the labels can have changed, or an old answer would
+    # be taken for a choice.
+    key = f"picked:{here}:{len(cards)}"
+    st.selectbox(
+        "Agent",
+        list(cards),
+        index=list(cards).index(here) if here else None,
+        format_func=names(list(cards.values())).__getitem__,
+        placeholder="Choose an agent",
+        key=key,
+        on_change=_picked,
+        args=(key,),
+    )
+    if here and cards[here].about:
+        st.caption(safe_md(cards[here].about))
+    for card in cards.values():
+        if card.id != here and (card.busy or card.problem):
+            st.caption(safe_md(f"{card.name}: {card.problem or 'a turn is running'}"))
+    for card in cards.values():
+        if card.busy and card.id != here:
+            st.caption(f"{safe_md(card.name)} is in the middle of a turn.")
+        if card.problem and card.id != here:
+            st.warning(f"{safe_md(card.name)}: {safe_md(card.problem)}", icon=":material/notifications:")
+
+
+def names(cards: list[AgentCard]) -> dict[str, str]:
+    """What each agent is called in a list, by id; the id is added where two share a name."""
+    often = Counter(card.name for card in cards)
+    return {card.id: card.name + (f" · {card.id}" if often[card.name] > 1 else "") for card in cards}
+
+
+def _picked(key: str) -> None:
+    _choose(st.session_state[key])
+
+
+def _choose(agent_id: str) -> None:
+    """Make it the agent of this tab; its id goes into the address."""
+    st.session_state[choices.AGENT] = agent_id
+    st.session_state[choices.OLDER] = 0
+    st.query_params["agent"] = agent_id
+
+
+def _samples(home: Home) -> None:
+    shown = st.popover("New agent", icon=":material/add:", width="stretch", key="new_agent", on_change="rerun")
+    if not shown.open:
+        return
+    with shown:
+        st.caption("Each sample begins with a recorded life of its own, which you go on with.")
+        for sample in home.samples():
+            st.markdown(f"**{safe_md(sample.name)}**")
+            st.caption(f"{safe_md(sample.about)} {sample.events:,} events.")
+            if st.button(f"Start {sample.name}", key=f"sample:{sample.id}", width="stretch"):
+                bar = st.progress(0.0, text="Starting…")
+                _choose(home.start_sample(sample.id, progress=bar.progress))
+                st.rerun()
+
+
+def _model(ws: Workspace) -> None:
+    state = ws.state()
+    if state.settings.model != "demo":
+        st.caption(f"Model: **{safe_md(state.settings.model)}**")
+        return
+    with st.popover("Demo model, no language model", icon=":material/smart_toy:", width="stretch"):
+        st.markdown(
+            "This agent runs on a small set of rules, so that you can watch its memory work without a download. "
+            "It understands only sentences like these:"
+        )
+        for what, example in UNDERSTANDS:
+            st.markdown(f"**{safe_md(what)}**")
+            st.code(example, language=None, wrap_lines=True)
+
+
+def _notices(ws: Workspace) -> None:
+    for notice in ws.notices():
+        st.warning(safe_md(notice), icon=":material/notifications:")
+    if ws.search_mode() == "words":
+        st.caption("Searches by words only: this agent has no embedding model.")
+
+
+def _shortcuts() -> None:
+    with st.expander("Keyboard", icon=":material/keyboard:"):
+        for keys, what in SHORTCUTS:
+            st.caption(f"**{keys}**: {what}")
