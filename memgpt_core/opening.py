@@ -20,7 +20,7 @@ class OpenLog:
 
     Attributes:
         log: the file; it is read-only, and ends before the bad line, when one was found.
-        state: the newest state.
+        state: the state at the end of the log as it was opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +41,8 @@ class OpenLog:
 
     def states_from(self, seq: int) -> Iterator[tuple[State, Event]]:
         """Each event after `seq` with the state it was committed on."""
-        return states(self.state_at(seq), self.log.events(seq + 1))
+        start = self.state if seq == self.state.seq else self.state_at(seq)
+        return states(start, self.log.events(seq + 1))
 
     def _start(self, seq: int) -> State:
         checkpoint = checkpoints.latest(self._checkpoints, max_seq=seq) if seq >= checkpoints.EVERY else None
@@ -61,7 +62,11 @@ class OpenLog:
             else:
                 checkpoints.clear(self._checkpoints)
         try:
-            return fold(self.log.events(start.seq + 1), start)
+            state = fold(self.log.events(start.seq + 1), start)
         except LogCorrupt as corrupt:
             self.log.cut_at(corrupt.line)
             return fold(self.log.events(start.seq + 1), start)
+        if state.seq - start.seq >= checkpoints.EVERY:
+            # A log that came without checkpoints, as a copied one does, is slow to open once and not again.
+            checkpoints.save(self._checkpoints, state, self.log.size_bytes, self.log.crc32)
+        return state

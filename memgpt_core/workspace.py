@@ -142,7 +142,11 @@ class Workspace:
         )
         self._agent = Agent(self._journal, self._model, self.projections, progress=self._watch)
         if not self._open.log.fault:
-            self._end_interrupted()
+            try:
+                self._end_interrupted()
+            except LogClosed as fault:
+                # No room on the disk to say so: it is shown, and said with the next message.
+                self._problem = str(fault)
 
     def close(self) -> None:
         """Stop a running turn, bring the stores up to date and let go of all files."""
