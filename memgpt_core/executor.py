@@ -14,7 +14,12 @@ from memgpt_core.events import Call, FunctionReturned, Measured, clean
 from memgpt_core.failpoints import failpoint
 from memgpt_core.functions import HEARTBEAT, BadArguments, Function, validate
 from memgpt_core.memory_functions import FunctionFailed, Memory, Returned
+from memgpt_core.prompt import clipped
 from memgpt_core.queue_manager import fit
+from memgpt_core.state import State
+
+SALVAGE_TRIES = 50
+"""Opening braces that may lead nowhere before the rest of a text is left alone; each costs a read to its end."""
 
 
 class _Outcome(NamedTuple):
@@ -34,9 +39,16 @@ def execute(
     outcome = _run(memory, call, functions)
     measured = Measured(seconds=round(timer() - started, 6))
     returned = FunctionReturned(call_id=call.id, name=call.name, measured=measured, **outcome._asdict())
-    committed = memory.commit(lambda state: fit(state, returned))
+    committed = memory.commit(lambda state: _fitted(state, returned))
     failpoint("function.after_commit")
     return committed  # type: ignore[return-value]
+
+
+def _fitted(state: State, returned: FunctionReturned) -> FunctionReturned:
+    """The result as it will be queued; what was cut out of it is not in the window and not held."""
+    event: FunctionReturned = fit(state, returned)
+    shown = clipped(event.value, event.clip)
+    return event.model_copy(update={"holds": tuple(id for id in event.holds if f'"{id}"' in shown)})
 
 
 def _run(memory: Memory, call: Call, functions: dict[str, Function]) -> _Outcome:
@@ -79,13 +91,13 @@ def salvage(content: str, names: frozenset[str] | set[str]) -> tuple[tuple[Call,
     decoder = json.JSONDecoder()
     calls: list[Call] = []
     rest: list[str] = []
-    at = 0
-    while (brace := content.find("{", at)) >= 0:
+    at = tries = 0
+    while tries < SALVAGE_TRIES and (brace := content.find("{", at)) >= 0:
         try:
             value, end = decoder.raw_decode(content, brace)
         except (ValueError, RecursionError):
             rest.append(content[at : brace + 1])
-            at = brace + 1
+            at, tries = brace + 1, tries + 1
             continue
         found = _as_call(value, names, len(calls))
         rest.append(content[at:brace] if found else content[at:end])

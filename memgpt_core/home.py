@@ -211,7 +211,9 @@ class Home:
     def _run_timer(self) -> None:
         while not self._closed.wait(TIMER_PERIOD_S):
             for workspace in list(self._open.values()):
-                workspace.tick()
+                # A timer that cannot fire now is due again in a second; the agent's page shows what is wrong.
+                with contextlib.suppress(MemscopeError, OSError):
+                    workspace.tick()
 
 
 def _read_card(folder: Path) -> AgentCard:

@@ -54,7 +54,7 @@ class _Diverged(Exception):
 
 
 class _Interrupted(Exception):
-    """The recorded process died here; what it was doing is dropped, as it was then."""
+    """The recorded process died here, or the recording ends; what the engine was doing is dropped."""
 
 
 class _MemoryLog:
@@ -89,11 +89,15 @@ class _RerunJournal(Journal):
         return self._recorded[at] if at < len(self._recorded) else None
 
     def commit_many(self, events: Sequence[Event]) -> list[Event]:
-        committed = super().commit_many(events)
+        # A recording may end between two events that were written as one.
+        left = len(self._recorded) - self._memory.last_seq
+        committed = super().commit_many(events[:left]) if left else []
         for event in committed:
             recorded, rerun = encode(self._recorded[event.seq - 1]), encode(event)
             if recorded != rerun:
                 raise _Diverged(Difference(event.seq, recorded, rerun))
+        if len(events) > left:
+            raise _Interrupted
         self._inject()
         return committed
 
@@ -115,10 +119,7 @@ class _RerunJournal(Journal):
 
     def _stamp(self, state: State, event: Event) -> Event:
         stamped = super()._stamp(state, event)
-        recorded = self._recorded[state.seq] if state.seq < len(self._recorded) else None
-        if recorded is None:
-            # The recording ends inside a turn, as one does whose process was killed: nothing more can differ.
-            raise _Interrupted
+        recorded = self._recorded[state.seq]
         taken: dict[str, Any] = {"at": recorded.at}
         if recorded.kind == event.kind and hasattr(recorded, "measured"):
             taken["measured"] = recorded.measured

@@ -123,6 +123,8 @@ class Workspace:
         self.agent_id = folder.name
         self.folder = folder
         self._open = OpenLog(folder)
+        if self._open.log.last_seq == 0 and not self._open.log.fault:
+            self._open.log.fault = "The log holds no agent: it is empty. Restore it from a copy, or delete its folder."
         self._clock = clock
         self._models = models or {"demo": DemoModel()}
         self._watch = Watch()
@@ -289,7 +291,8 @@ class Workspace:
 
     def stop(self) -> None:
         """Stop the running turn; the model call in progress is cut off and nothing of it is kept."""
-        with self._journal.lock:
+        # A turn that is just being started counts as running.
+        with self._turn_lock, self._journal.lock:
             if not self.busy or self._journal.state.stopping or not self._journal.state.turn_open:
                 return
             self._journal.commit(StopRequested())
