@@ -24,6 +24,7 @@ from memgpt_core.events import (
     Purpose,
     QueueFlushed,
     TriggerReceived,
+    TruncationSuspected,
     TurnEnded,
     clean,
 )
@@ -32,9 +33,10 @@ from memgpt_core.failpoints import failpoint
 from memgpt_core.functions import Function
 from memgpt_core.journal import Journal
 from memgpt_core.llm.base import ChatModel, Progress, Reply, Stopped
-from memgpt_core.memory_functions import REGISTRY, Memory, Search
+from memgpt_core.memory_functions import Memory, Search, offered
 from memgpt_core.prompt import Prompt
-from memgpt_core.state import State
+from memgpt_core.settings import DEMO
+from memgpt_core.state import State, looks_truncated
 from memgpt_core.tokens import count_message
 
 SAME_CALL_CAP = 3
@@ -201,11 +203,23 @@ class Agent:
         reply = self._model(self._journal.state).chat(built.body, progress)
         event = _replied(reply, purpose, round(self._timer() - started, 6), self._functions(self._journal.state))
         committed = self._journal.commit(lambda state: queue_manager.fit(state, event) if purpose == "turn" else event)
+        if purpose == "turn":
+            self._compare_counts(sum(built.sections.values()), reply)
         return committed  # type: ignore[return-value]
 
+    def _compare_counts(self, ours: int, reply: Reply) -> None:
+        """Say it loudly when the server saw clearly less of the prompt than was sent."""
+        server = reply.measured.prompt_tokens or 0
+
+        def decide(state: State) -> Event | None:
+            if not looks_truncated(ours, server, exact=bool(state.counted_by) or state.settings.model == DEMO):
+                return None
+            return TruncationSuspected(ours=ours, server=server, window_tokens=reply.measured.served_window or 0)
+
+        self._journal.commit(decide)
+
     def _functions(self, state: State) -> dict[str, Function]:
-        off = state.settings.functions_off
-        return {name: made for name, made in REGISTRY.items() if name not in off}
+        return offered(state.settings)
 
     def _run_calls(self, replied: ModelReplied) -> bool:
         """Run the reply's calls in order; whether any of them wants control back."""
@@ -217,13 +231,19 @@ class Agent:
                 if self._journal.state.stopping:
                     self._journal.commit(queue_manager.fit(self._journal.state, not_run(call)))
                     continue
-                returned = execute(self._memory, call, self._functions(self._journal.state), timer=self._timer)
+                native = self._journal.state.settings.protocol == "native"
+                functions = self._functions(self._journal.state)
+                returned = execute(self._memory, call, functions, always_chain=native, timer=self._timer)
                 chained = chained or returned.heartbeat
         return chained
 
     def _deliver_plain(self, replied: ModelReplied) -> bool:
-        """A reply without any call is what the user was meant to read; deliver it, marked."""
-        self._journal.commit(MessageSent(text=replied.content, plain=True))
+        """A reply without any call is what the user was meant to read; `memgpt` marks it, there it is a slip."""
+
+        def decide(state: State) -> Event:
+            return MessageSent(text=replied.content, plain=state.settings.protocol == "memgpt")
+
+        self._journal.commit(decide)
         return False
 
     def _ends(self, chained: bool, *, repeating: bool) -> bool:
@@ -309,6 +329,7 @@ def _prompt_built(state: State, built: Prompt, purpose: Purpose) -> PromptBuilt:
     return PromptBuilt(
         purpose=purpose,
         sections=built.sections,
+        counted_by=state.counted_by,
         window_tokens=state.settings.window_tokens,
         limit_tokens=state.settings.limit_tokens,
         sha256=built.sha256,
@@ -351,7 +372,8 @@ def _flushed(state: State, evicted: tuple[str, ...], trigger: Any, summary: str)
     if not leaving:
         return None
     covers = len(leaving) + (state.summary.covers if state.summary else 0)
-    text = prompt.shortened(summary, queue_manager.summary_cap_tokens(state)) or "No summary could be made."
+    cap = int(queue_manager.summary_cap_tokens(state) / state.token_factor)
+    text = prompt.shortened(summary, cap) or "No summary could be made."
     before = queue_manager.total_tokens(state)
     flushed = QueueFlushed(
         evicted=tuple(entry.id for entry in leaving),
@@ -365,7 +387,8 @@ def _flushed(state: State, evicted: tuple[str, ...], trigger: Any, summary: str)
         covers=covers,
     )
     tokens = count_message(prompt.summary_message(flushed))
-    after = before - sum(entry.tokens for entry in leaving) - (state.summary.tokens if state.summary else 0) + tokens
+    freed = sum(entry.tokens for entry in leaving) + (state.summary.tokens if state.summary else 0)
+    after = before - prompt.scaled(state, freed) + prompt.scaled(state, tokens)
     return flushed.model_copy(
         update={"tokens_after": after, "measured": flushed.measured.model_copy(update={"tokens": tokens})}
     )

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from memgpt_core.errors import ConfigurationRefused
 from memgpt_core.events import AgentCreated, BlockDefined, Event, InstructionsDefined, Measured
-from memgpt_core.instructions import MEMGPT_INSTRUCTIONS
+from memgpt_core.instructions import DEFAULTS, MEMGPT_INSTRUCTIONS
 from memgpt_core.memory_functions import schemas
-from memgpt_core.prompt import render_block
+from memgpt_core.prompt import functions_text, render_block
 from memgpt_core.queue_manager import refusal
 from memgpt_core.settings import ENGINE_VERSION, AgentSettings
 from memgpt_core.state import Block
@@ -101,11 +101,16 @@ def first_events(blueprint: Blueprint, agent_id: str) -> list[Event]:
 
 
 def define_instructions(instructions: str, settings: AgentSettings) -> InstructionsDefined:
-    """The read-only head of main context under these settings, counted."""
-    offered: tuple[dict[str, Any], ...] = schemas(settings.functions_off)
-    measured = Measured(
-        instructions_tokens=count(instructions), schemas_tokens=sum(count_json(schema) for schema in offered)
-    )
+    """The read-only head of main context under these settings, counted.
+
+    Instructions that are a protocol's default become the default of the protocol in the settings.
+    """
+    if instructions in DEFAULTS.values():
+        instructions = DEFAULTS[settings.protocol]
+    offered: tuple[dict[str, Any], ...] = schemas(settings)
+    structured = settings.calling == "structured"
+    sizes = count(functions_text(offered)) if structured else sum(count_json(schema) for schema in offered)
+    measured = Measured(instructions_tokens=count(instructions), schemas_tokens=sizes)
     return InstructionsDefined(instructions=instructions, schemas=offered, measured=measured)
 
 

@@ -47,6 +47,7 @@ class Measured(_Frozen):
         instructions_tokens, schemas_tokens: the same for the two parts of `instructions_defined`.
         seconds: wall time of the model call or function.
         prompt_tokens, cached_tokens, reply_tokens: the model server's own counts.
+        served_window: the window the model server has allocated, in tokens.
         load_s, prefill_s, generate_s: the model server's own clock.
         total: how many items a search matched in all.
         hits: the page of results a search gave, best first.
@@ -59,6 +60,7 @@ class Measured(_Frozen):
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     reply_tokens: int | None = None
+    served_window: int | None = None
     load_s: float | None = None
     prefill_s: float | None = None
     generate_s: float | None = None
@@ -122,7 +124,21 @@ class AgentConfigured(Header):
     kind: Literal["agent_configured"] = "agent_configured"
     settings: AgentSettings
     template_tokens: int = 0
+    token_factor: float = 1.0
     author: Author = "human"
+
+
+class ContextRecounted(Header):
+    """Everything in the window was counted anew, as after a change of model.
+
+    Attributes:
+        counts: tokens by part (`instructions`, `schemas`, `summary`, a block's label, a message's id).
+        counted_by: whose vocabulary counted exactly; empty for the estimate.
+    """
+
+    kind: Literal["context_recounted"] = "context_recounted"
+    counts: dict[str, int]
+    counted_by: str = ""
 
 
 class InstructionsDefined(Header):
@@ -152,6 +168,7 @@ class PromptBuilt(Header):
 
     Attributes:
         sections: tokens by section of main context, in prompt order; they add up to the whole prompt.
+        counted_by: whose vocabulary counted the tokens exactly; empty for the estimate.
         window_tokens, limit_tokens: the window, and the part a prompt may fill.
         sha256: of the request body's bytes.
         prefix_tokens: how many of the tokens are the unchanged beginning of the turn request before this one.
@@ -160,6 +177,7 @@ class PromptBuilt(Header):
     kind: Literal["prompt_built"] = "prompt_built"
     purpose: Purpose
     sections: dict[str, int]
+    counted_by: str = ""
     window_tokens: int
     limit_tokens: int
     sha256: str
@@ -184,6 +202,20 @@ class ModelReplied(Header):
     calls_dropped: int = 0
     clip: Clip | None = None
     measured: Measured = NOTHING
+
+
+class TruncationSuspected(Header):
+    """The model server saw clearly less than was sent, so it has cut the prompt.
+
+    Attributes:
+        ours, server: tokens of the prompt by our count and by the server's.
+        window_tokens: the window the server serves, as far as it is known, else 0.
+    """
+
+    kind: Literal["truncation_suspected"] = "truncation_suspected"
+    ours: int
+    server: int
+    window_tokens: int = 0
 
 
 class FunctionReturned(Header):
@@ -428,10 +460,12 @@ class MessageRequeued(Header):
 Event = (
     AgentCreated
     | AgentConfigured
+    | ContextRecounted
     | InstructionsDefined
     | TriggerReceived
     | PromptBuilt
     | ModelReplied
+    | TruncationSuspected
     | FunctionReturned
     | MessageSent
     | HeartbeatsPaused
@@ -462,6 +496,7 @@ _ALWAYS_EXTERNAL = frozenset(
     {
         "agent_created",
         "agent_configured",
+        "context_recounted",
         "instructions_defined",
         "trigger_received",
         "model_replied",

@@ -31,12 +31,20 @@ class _Outcome(NamedTuple):
 
 
 def execute(
-    memory: Memory, call: Call, functions: dict[str, Function], *, timer: Callable[[], float] = time.monotonic
+    memory: Memory,
+    call: Call,
+    functions: dict[str, Function],
+    *,
+    always_chain: bool = False,
+    timer: Callable[[], float] = time.monotonic,
 ) -> FunctionReturned:
-    """Run one call of the model and commit its outcome; its effects are committed before it."""
+    """Run one call of the model and commit its outcome; its effects are committed before it.
+
+    With `always_chain` (the native protocol) every call that is not terminal gives control back.
+    """
     started = timer()
     failpoint("function.before_commit")
-    outcome = _run(memory, call, functions)
+    outcome = _run(memory, call, functions, always_chain)
     measured = Measured(seconds=round(timer() - started, 6))
     returned = FunctionReturned(call_id=call.id, name=call.name, measured=measured, **outcome._asdict())
     committed = memory.commit(lambda state: _fitted(state, returned))
@@ -51,7 +59,7 @@ def _fitted(state: State, returned: FunctionReturned) -> FunctionReturned:
     return event.model_copy(update={"holds": tuple(id for id in event.holds if f'"{id}"' in shown)})
 
 
-def _run(memory: Memory, call: Call, functions: dict[str, Function]) -> _Outcome:
+def _run(memory: Memory, call: Call, functions: dict[str, Function], always_chain: bool) -> _Outcome:
     made = functions.get(call.name)
     if made is None:
         names = ", ".join(functions)
@@ -60,7 +68,7 @@ def _run(memory: Memory, call: Call, functions: dict[str, Function]) -> _Outcome
     if arguments is None:
         return _failed(call.arguments, 'The arguments are not a JSON object. Write them as {"name": value}.')
     given = {name: value for name, value in arguments.items() if name != HEARTBEAT}
-    heartbeat = not made.terminal and arguments.get(HEARTBEAT) in (True, "true", "True")
+    heartbeat = not made.terminal and (always_chain or arguments.get(HEARTBEAT) in (True, "true", "True"))
     try:
         checked = validate(made, given)
         returned: Returned = made.run(memory, **checked)

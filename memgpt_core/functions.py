@@ -57,6 +57,14 @@ def function(run: Callable[..., Any], *, terminal: bool = False) -> Function:
     return Function(run.__name__, _schema(run.__name__, summary, arguments, terminal), arguments, run, terminal)
 
 
+def without_heartbeat(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same schema without the flag that asks for control back."""
+    described = schema["function"]
+    parameters = described["parameters"]
+    properties = {name: value for name, value in parameters["properties"].items() if name != HEARTBEAT}
+    return {**schema, "function": {**described, "parameters": {**parameters, "properties": properties}}}
+
+
 def validate(function: Function, arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments as the function takes them; a number given as text is accepted, an unknown name is not.
 

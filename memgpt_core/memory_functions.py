@@ -23,9 +23,10 @@ from memgpt_core.events import (
     RecallSearched,
     WorkingContextEdited,
 )
-from memgpt_core.functions import Function, function
+from memgpt_core.functions import Function, function, without_heartbeat
 from memgpt_core.prompt import render_block
 from memgpt_core.queue_manager import MIN_ROOM_TOKENS, fixed_tokens
+from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Block, State
 from memgpt_core.tokens import count
 
@@ -489,10 +490,16 @@ REGISTRY: dict[str, Function] = {
         function(note_list),
     )
 }
-"""Every function of the `memgpt` protocol by name, in the order the model sees them."""
+"""Every function by name, in the order the model sees them."""
 
 
-def schemas(off: Iterable[str] = ()) -> tuple[dict[str, Any], ...]:
-    """The schemas the model gets: all functions but those switched off."""
-    hidden = frozenset(off)
-    return tuple(made.schema for name, made in REGISTRY.items() if name not in hidden)
+def offered(settings: AgentSettings) -> dict[str, Function]:
+    """The functions an agent may call: not those switched off, and in `native` no send_message."""
+    hidden = {*settings.functions_off, *(("send_message",) if settings.protocol == "native" else ())}
+    return {name: made for name, made in REGISTRY.items() if name not in hidden}
+
+
+def schemas(settings: AgentSettings) -> tuple[dict[str, Any], ...]:
+    """The schemas the model gets; in `native`, where every call continues, without the heartbeat flag."""
+    found = [made.schema for made in offered(settings).values()]
+    return tuple(without_heartbeat(schema) for schema in found) if settings.protocol == "native" else tuple(found)

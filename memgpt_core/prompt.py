@@ -6,7 +6,7 @@ the queue, so a model server can reuse its prompt cache; the time rides in each 
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -118,12 +118,34 @@ def warning_text(event: Any) -> str:
     )
 
 
-def message_of(event: Any, *, text: str | None = None, clip: Clip | tuple[int, int] | None = None) -> dict[str, Any]:
+def message_of(
+    event: Any, *, text: str | None = None, clip: Clip | tuple[int, int] | None = None, structured: bool = False
+) -> dict[str, Any]:
     """The chat message a queuing event stands for; `text` replaces its own text (after an edit).
+
+    For a model without tool support (`structured`), calls stand in the text and results come as user messages.
 
     Raises:
         ValueError: the event queues nothing.
     """
+    message = _message_of(event, text, clip)
+    if structured and message["role"] == "tool":
+        result = {"type": "function_result", "function": event.name, **json.loads(message["content"])}
+        return {"role": "user", "content": _json(result)}
+    if structured and "tool_calls" in message:
+        forms = [
+            {
+                "thought": message["content"],
+                "function": call["function"]["name"],
+                "arguments": call["function"]["arguments"],
+            }
+            for call in message["tool_calls"]
+        ]
+        return {"role": "assistant", "content": "\n".join(_json(form) for form in forms)}
+    return message
+
+
+def _message_of(event: Any, text: str | None, clip: Clip | tuple[int, int] | None) -> dict[str, Any]:
     if event.kind == "trigger_received":
         return {
             "role": "user",
@@ -207,11 +229,11 @@ def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def queued_message(entry: Entry, read: Reader) -> dict[str, Any]:
+def queued_message(entry: Entry, read: Reader, *, structured: bool = False) -> dict[str, Any]:
     """A queue entry's chat message, read from the log."""
     origin = read(int(entry.id[1:]))
     edited = read(entry.text_seq).text if entry.text_seq != origin.seq else None  # type: ignore[union-attr]
-    return message_of(origin, text=edited, clip=entry.clip)
+    return message_of(origin, text=edited, clip=entry.clip, structured=structured)
 
 
 def options(state: State) -> dict[str, Any]:
@@ -220,39 +242,88 @@ def options(state: State) -> dict[str, Any]:
     return {
         "model": settings.model,
         "stream": True,
-        "keep_alive": "10m",
+        "think": {"off": False, "on": True}.get(settings.think, settings.think),
+        "keep_alive": f"{round(settings.keep_alive_minutes * 60)}s",
         "truncate": False,
         "shift": False,
         "options": {
             "num_ctx": settings.window_tokens,
             "num_predict": settings.reserve_tokens,
             "temperature": settings.temperature,
-            "seed": state.seed,
+            **({"top_p": settings.top_p} if settings.top_p is not None else {}),
+            **({"top_k": settings.top_k} if settings.top_k is not None else {}),
+            "seed": state.seed if settings.seed is None else settings.seed,
         },
     }
 
 
 def sections(state: State) -> dict[str, int]:
-    """Tokens by section of main context, in prompt order; they add up to the whole prompt."""
-    return {
+    """Tokens by section of main context, in prompt order; they add up to the whole prompt.
+
+    An estimate is scaled by what the model's earlier counts taught (`State.token_factor`); the template is not.
+    """
+    raw = {
         "instructions": state.instructions_tokens,
         "schemas": state.schemas_tokens,
         "working_context": sum(block.tokens for block in state.blocks.values()),
         "summary": state.summary.tokens if state.summary else 0,
         "messages": sum(entry.tokens for entry in state.queue),
-        "template": state.template_tokens,
+    }
+    return {**{name: scaled(state, tokens) for name, tokens in raw.items()}, "template": state.template_tokens}
+
+
+def scaled(state: State, tokens: int) -> int:
+    """A raw count as it stands in the window, by the learned factor."""
+    return round(tokens * state.token_factor)
+
+
+def functions_text(schemas: Sequence[dict[str, Any]]) -> str:
+    """The functions as text, for a model that takes no schemas; stands right after the instructions."""
+    lines = []
+    for schema in schemas:
+        described = schema["function"]
+        parameters = described["parameters"]
+        listed = ", ".join(
+            f"{name}{'' if name in parameters['required'] else '?'}: {value['type']}"
+            for name, value in parameters["properties"].items()
+        )
+        lines.append(f"- {described['name']}({listed}): {described['description']}")
+    head = 'Answer with one JSON object {"thought": …, "function": …, "arguments": {…}} and nothing else. Functions:'
+    return "\n\n" + head + "\n" + "\n".join(lines)
+
+
+def reply_form(schemas: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON schema of a reply of a model without tool support: exactly one call, of one of the functions."""
+    return {
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {
+                    "thought": {"type": "string"},
+                    "function": {"type": "string", "enum": [schema["function"]["name"]]},
+                    "arguments": schema["function"]["parameters"],
+                },
+                "required": ["thought", "function", "arguments"],
+            }
+            for schema in schemas
+        ]
     }
 
 
 def build(state: State, read: Reader) -> Prompt:
     """The next request of a turn."""
     defined: Any = read(state.instructions_seq)
-    messages = [{"role": "system", "content": system_text(defined.instructions, state.blocks)}]
+    structured = state.settings.calling == "structured"
+    instructions = defined.instructions + (functions_text(defined.schemas) if structured else "")
+    messages = [{"role": "system", "content": system_text(instructions, state.blocks)}]
     if state.summary:
         messages.append(summary_message(read(state.summary.seq)))
-    messages += _without_dangling_calls([queued_message(entry, read) for entry in state.queue])
+    messages += _without_dangling_calls([queued_message(entry, read, structured=structured) for entry in state.queue])
     body = {**options(state), "messages": messages}
-    if defined.schemas:
+    if structured:
+        # Never beside `tools`: the server would ignore them.
+        body["format"] = reply_form(defined.schemas)
+    elif defined.schemas:
         body["tools"] = list(defined.schemas)
     return Prompt(body, sections(state), prompt_parts(state), digest(body))
 

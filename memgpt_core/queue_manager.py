@@ -10,7 +10,7 @@ result. Inside a single long turn it takes whole steps, and never the trigger th
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.events import Clip
-from memgpt_core.prompt import clip_to, message_of, sections, texts_in
+from memgpt_core.prompt import clip_to, message_of, scaled, sections, texts_in
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Entry, State
 from memgpt_core.tokens import count_message
@@ -67,15 +67,16 @@ def fit(state: State, event: Any) -> Any:
 
     The counted message carries a time of the same shape as the one it will be stamped with.
     """
-    cap = budget = message_cap_tokens(state)
-    clip, tokens = None, count_message(message_of(event))
+    structured = state.settings.calling == "structured"
+    cap = budget = int(message_cap_tokens(state) / state.token_factor)
+    clip, tokens = None, count_message(message_of(event, structured=structured))
     while tokens > cap and budget > MIN_CLIP_TOKENS:
         clip = clip_to(_longest_text(event), budget)
-        tokens = count_message(message_of(event, clip=clip))
+        tokens = count_message(message_of(event, clip=clip, structured=structured))
         budget = int(budget * 0.7)
     if tokens > cap:
         clip = Clip(head_chars=0, tail_chars=0)
-        tokens = count_message(message_of(event, clip=clip))
+        tokens = count_message(message_of(event, clip=clip, structured=structured))
     measured = event.measured.model_copy(update={"tokens": tokens})
     return event.model_copy(update={"measured": measured, **({"clip": clip} if clip else {})})
 
@@ -116,7 +117,7 @@ def evict(state: State) -> tuple[str, ...]:
     with a summary of the largest allowed size.
     """
     room = room_tokens(state)
-    queued = sum(entry.tokens for entry in state.queue)
+    queued = scaled(state, sum(entry.tokens for entry in state.queue))
     goal = max(int(room * state.settings.evict_share), queued + summary_cap_tokens(state) - room)
     gone: list[str] = []
     freed = 0
@@ -124,7 +125,7 @@ def evict(state: State) -> tuple[str, ...]:
         if freed >= goal:
             break
         gone += [entry.id for entry in group]
-        freed += sum(entry.tokens for entry in group)
+        freed += scaled(state, sum(entry.tokens for entry in group))
     return tuple(gone)
 
 

@@ -10,6 +10,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+DEMO = "demo"
+"""The name of the built-in demo model; every other model is one of the Ollama server's."""
+
 ENGINE_VERSION = 1
 """Raised by hand, and only when the same external events should now give another log."""
 
@@ -26,14 +29,23 @@ class AgentSettings(BaseModel):
     defaults. Warning and flush are shares of the *limit*, which is `window_tokens - reserve_tokens`;
     eviction is a share of the room the FIFO queue has under the flush mark (see `queue_manager`).
 
+    Attributes:
+        protocol: `memgpt` speaks with send_message and chains with heartbeats, as in the paper; in `native` plain
+            text is the reply and a function call continues.
+        calling: `tools` for models with tool support; `structured` has the others fill in a JSON form.
+        think: whether a thinking model thinks, or how hard.
+        seed: None for the agent's own.
+
     Raises:
         pydantic.ValidationError: a value out of its range, or a warning mark above the flush mark.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = "demo"
-    protocol: Literal["memgpt"] = "memgpt"
+    model: str = Field(default=DEMO, min_length=1)
+    protocol: Literal["memgpt", "native"] = "memgpt"
+    calling: Literal["tools", "structured"] = "tools"
+    think: Literal["off", "on", "low", "medium", "high"] = "off"
     window_tokens: int = Field(default=8192, ge=512)
     reserve_tokens: int = Field(default=1024, ge=64)
     warn_share: float = Field(default=0.7, gt=0, le=1)
@@ -44,9 +56,13 @@ class AgentSettings(BaseModel):
     login_idle_minutes: float = Field(default=30, gt=0)
     timer_minutes: float = Field(default=0, ge=0)
     page_size: int = Field(default=5, ge=1, le=50)
-    embedder: Literal["hashing", "none"] = "none"
+    embedder: str = Field(default="none", pattern=r"^(none|hashing|ollama:.+)$")
     functions_off: tuple[str, ...] = ()
     temperature: float = Field(default=0.2, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    seed: int | None = None
+    keep_alive_minutes: float = Field(default=10, ge=0)
 
     @property
     def limit_tokens(self) -> int:
@@ -69,6 +85,11 @@ class AgentSettings(BaseModel):
             raise ValueError(
                 f"the reply reserve ({self.reserve_tokens} tokens) must be smaller than the window "
                 f"({self.window_tokens} tokens)"
+            )
+        if self.calling == "structured" and (self.protocol == "native" or self.model == DEMO):
+            raise ValueError(
+                "structured output needs the memgpt protocol and an Ollama model: it has a model without tool support "
+                "fill in a form, send_message among the rest"
             )
         if self.warn_share > self.flush_share:
             raise ValueError(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from memgpt_core.events import EPOCH, Event, queues_message
-from memgpt_core.settings import AgentSettings
+from memgpt_core.settings import DEMO, AgentSettings
 
 
 class Entry(NamedTuple):
@@ -98,6 +98,8 @@ class State(BaseModel):
     instructions_tokens: int = 0
     schemas_tokens: int = 0
     template_tokens: int = 0
+    token_factor: float = 1.0
+    counted_by: str = ""
 
     blocks: dict[str, Block] = {}
     queue: tuple[Entry, ...] = ()
@@ -120,6 +122,16 @@ class State(BaseModel):
 
 
 INITIAL = State()
+
+
+EDGE_OF_WINDOW = 0.98
+CUT_BELOW_EXACT, CUT_BELOW_ESTIMATE = 0.95, 0.7
+"""A server that counts less than this share of our count has cut the prompt; an estimate may be off by more."""
+
+
+def looks_truncated(ours: int, server: int, *, exact: bool) -> bool:
+    """Whether the server saw so much less than was sent that it must have cut the prompt; both in tokens."""
+    return 0 < server < ours * (CUT_BELOW_EXACT if exact else CUT_BELOW_ESTIMATE)
 
 
 def place(state: State, event: Event) -> tuple[int, int, int]:
@@ -186,7 +198,26 @@ def _agent_created(state: State, event: Any) -> _Changes:
 
 
 def _agent_configured(state: State, event: Any) -> _Changes:
-    return {"settings": event.settings, "template_tokens": event.template_tokens}
+    changes = {"settings": event.settings, "template_tokens": event.template_tokens}
+    if event.settings.model != state.settings.model:
+        changes.update(token_factor=event.token_factor, counted_by="")
+    return changes
+
+
+def _context_recounted(state: State, event: Any) -> _Changes:
+    counts = event.counts
+    summary = state.summary
+    return {
+        "counted_by": event.counted_by,
+        "token_factor": 1.0 if event.counted_by else state.token_factor,
+        "instructions_tokens": counts.get("instructions", state.instructions_tokens),
+        "schemas_tokens": counts.get("schemas", state.schemas_tokens),
+        "summary": summary._replace(tokens=counts.get("summary", summary.tokens)) if summary else None,
+        "blocks": {
+            label: block._replace(tokens=counts.get(label, block.tokens)) for label, block in state.blocks.items()
+        },
+        "queue": tuple(entry._replace(tokens=counts.get(entry.id, entry.tokens)) for entry in state.queue),
+    }
 
 
 def _instructions_defined(state: State, event: Any) -> _Changes:
@@ -212,7 +243,26 @@ def _prompt_built(state: State, event: Any) -> _Changes:
 
 
 def _model_replied(state: State, event: Any) -> _Changes:
-    return {**_enqueue(state, event), "messages": state.messages + 1} if queues_message(event) else {}
+    changes = {**_enqueue(state, event), "messages": state.messages + 1} if queues_message(event) else {}
+    if event.purpose == "turn":
+        changes["token_factor"] = _learned_factor(state, event.measured.prompt_tokens)
+    return changes
+
+
+def _learned_factor(state: State, server: int | None) -> float:
+    """The moving average of what the server counted over what we counted, where ours is an estimate.
+
+    0.7 old + 0.3 new: over whole prompts it brings the estimate to a few percent within a handful of steps.
+    """
+    template = state.template_tokens
+    raw = sum(part.tokens for part in state.sent) - template
+    if not server or raw <= 0 or state.counted_by or state.settings.model == DEMO:
+        return state.token_factor
+    # A count at the edge of the window, or far below ours, is that of a cut prompt and teaches nothing.
+    edge = server >= EDGE_OF_WINDOW * state.settings.window_tokens
+    if edge or looks_truncated(round(raw * state.token_factor) + template, server, exact=False):
+        return state.token_factor
+    return round(0.7 * state.token_factor + 0.3 * (server - template) / raw, 6)
 
 
 def _function_returned(state: State, event: Any) -> _Changes:
@@ -314,10 +364,12 @@ def _nothing(state: State, event: Any) -> _Changes:
 _MEANINGS: dict[str, Callable[[State, Any], _Changes]] = {
     "agent_created": _agent_created,
     "agent_configured": _agent_configured,
+    "context_recounted": _context_recounted,
     "instructions_defined": _instructions_defined,
     "trigger_received": _trigger_received,
     "prompt_built": _prompt_built,
     "model_replied": _model_replied,
+    "truncation_suspected": _nothing,
     "function_returned": _function_returned,
     "message_sent": _nothing,
     "heartbeats_paused": _heartbeats_paused,

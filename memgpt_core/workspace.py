@@ -410,7 +410,7 @@ class Workspace:
         """Offer today's function schemas: a newer Memscope may describe its functions otherwise."""
         state = self._journal.state
         now: Any = self._journal.read(state.instructions_seq)
-        if schemas(state.settings.functions_off) != now.schemas:
+        if schemas(state.settings) != now.schemas:
             self._journal.commit(define_instructions(now.instructions, state.settings))
 
 

@@ -12,6 +12,7 @@ from memgpt_core.llm.base import Phase, Reply
 from memgpt_core.llm.demo import DemoModel
 from memgpt_core.memory_functions import schemas
 from memgpt_core.prompt import render_block, stamp
+from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Block
 
 INSTRUCTIONS = "You are a test agent."
@@ -71,11 +72,14 @@ class World:
     def body(self) -> dict[str, Any]:
         system = INSTRUCTIONS + "\n\n" + "\n".join(render_block(b) for b in self.blocks.values())
         body = {"model": "demo", "messages": [{"role": "system", "content": system}, *self.queue]}
-        return {**body, "tools": list(schemas(self.off))} if schemas(self.off) else body
+        return {**body, "tools": list(self.schemas())} if self.schemas() else body
 
     def envelope(self, kind: str, **fields: str) -> None:
         content = json.dumps({"type": kind, **fields, "time": stamp(self.at)}, ensure_ascii=False)
         self.queue.append({"role": "user", "content": content})
+
+    def schemas(self) -> tuple[dict[str, Any], ...]:
+        return schemas(AgentSettings(functions_off=tuple(self.off)))
 
     def pressure(self) -> None:
         self.envelope("system_alert", message="Memory pressure: the conversation fills 90 % of what fits.")

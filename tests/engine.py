@@ -38,7 +38,7 @@ def call(name: str, /, heartbeat: bool = False, **arguments: Any) -> Call:
 
 
 def reply(*calls: Call, content: str = "", thinking: str = "") -> Reply:
-    return Reply(content, thinking, tuple(calls), "stop", Measured(prompt_tokens=1))
+    return Reply(content, thinking, tuple(calls), "stop", Measured())
 
 
 def say(text: str) -> Reply:

@@ -179,6 +179,7 @@ def test_every_kind_means_something_and_is_external_or_not() -> None:
         "message_sent",
         "heartbeats_paused",
         "pressure_warned",
+        "truncation_suspected",
         "queue_flushed",
         "recall_searched",
         "archival_searched",

@@ -60,7 +60,7 @@ def test_what_is_counted_is_what_will_stand_in_the_prompt(path: Path) -> None:
     path.write_text(TOML)
     events: list[Any] = first_events(load(path), "ada")
     state = fold(event.model_copy(update={"seq": seq}) for seq, event in enumerate(events, 1))
-    offered = schemas(["note_list"])
+    offered = schemas(AgentSettings(functions_off=("note_list",)))
     assert events[1].schemas == offered
     assert state.instructions_tokens == count("BE GOOD.")
     assert state.schemas_tokens == sum(count_json(schema) for schema in offered)
@@ -71,7 +71,7 @@ def test_an_agent_of_few_words_gets_the_usual_parts() -> None:
     events: list[Any] = first_events(Blueprint(name="x"), "x")
     assert events[1].instructions == MEMGPT_INSTRUCTIONS
     assert [event.block for event in events[2:]] == ["persona", "human"]
-    assert define_instructions("x", AgentSettings()).schemas == schemas()
+    assert define_instructions("x", AgentSettings()).schemas == schemas(AgentSettings())
 
 
 @pytest.mark.parametrize(

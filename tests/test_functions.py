@@ -6,6 +6,7 @@ import pytest
 
 from memgpt_core.functions import HEARTBEAT, BadArguments, function, validate
 from memgpt_core.memory_functions import REGISTRY, schemas
+from memgpt_core.settings import AgentSettings
 
 
 def remember(memory: Any, text: str, tags: list[str] = [], times: int = 1) -> None:  # noqa: B006
@@ -84,7 +85,8 @@ def test_every_function_describes_itself_and_all_it_takes(name: str) -> None:
 
 
 def test_functions_that_are_off_are_not_offered() -> None:
-    offered = [schema["function"]["name"] for schema in schemas(["note_list", "send_message", "no such"])]
+    settings = AgentSettings(functions_off=("note_list", "send_message", "no such"))
+    offered = [schema["function"]["name"] for schema in schemas(settings)]
     assert offered == [name for name in REGISTRY if name not in ("note_list", "send_message")]
 
 

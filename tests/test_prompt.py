@@ -83,7 +83,7 @@ call: {"id": "c13", "function": {"index": 0, "name": "send_message", "arguments"
 tool: {"status": "OK", "message": "None", "time": "2026-03-01 09:01:31 AM UTC+0000"}
 tools: f
 options: {"num_ctx": 2048, "num_predict": 128, "temperature": 0.2, "seed": 7}
-model demo, stream True, keep_alive 10m, truncate False, shift False"""
+model demo, stream True, think False, keep_alive 600s, truncate False, shift False"""
 
 
 def test_a_small_prompt_as_it_stands() -> None:

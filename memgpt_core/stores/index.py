@@ -272,9 +272,11 @@ class LanceIndex:
         return self._read_positions().get(self.space, 0)
 
     def _broken(self, error: Exception) -> StoreBroken:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        # What follows is where in LanceDB's own source it happened, which helps nobody here.
+        said = re.split(r",? (?:/|rust/|[\w./-]+\.rs:)", first)[0][:200]
         return StoreBroken(
-            f"The search index could not be used ({lines[0][:200]}). Search goes on without it and finds the same; "
+            f"The search index could not be used ({said}). Search goes on without it and finds the same; "
             "rebuild the index, or free disk space if it is full."
         )
 

@@ -40,3 +40,18 @@ def refused(agent_id: str, label: str) -> str:
 def history(agent_id: str, label: str) -> str:
     """Key of whether a block's earlier texts are shown."""
     return f"history-shown:{agent_id}:{label}"
+
+
+def settings_draft(agent_id: str) -> str:
+    """Key of {setting: value} for the settings changed and not saved yet."""
+    return f"settings-draft:{agent_id}"
+
+
+def settings_refused(agent_id: str) -> str:
+    """Key of the sentence that refused the last save of the settings; absent otherwise."""
+    return f"settings-refused:{agent_id}"
+
+
+def setting(agent_id: str, field: str) -> str:
+    """Key of the widget of one setting."""
+    return f"setting:{agent_id}:{field}"
