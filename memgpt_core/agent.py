@@ -35,7 +35,7 @@ from memgpt_core.journal import Journal
 from memgpt_core.llm.base import ChatModel, Progress, Reply, Stopped
 from memgpt_core.memory_functions import Memory, Search, offered
 from memgpt_core.prompt import Prompt
-from memgpt_core.settings import DEMO
+from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.state import State, looks_truncated
 from memgpt_core.tokens import count_message
 
@@ -201,7 +201,7 @@ class Agent:
         progress = self._progress if purpose == "turn" else _Summarising(self._progress)
         started = self._timer()
         reply = self._model(self._journal.state).chat(built.body, progress)
-        event = _replied(reply, purpose, round(self._timer() - started, 6), self._functions(self._journal.state))
+        event = replied(reply, purpose, round(self._timer() - started, 6), self._journal.state.settings)
         committed = self._journal.commit(lambda state: queue_manager.fit(state, event) if purpose == "turn" else event)
         if purpose == "turn":
             self._compare_counts(sum(built.sections.values()), reply)
@@ -337,11 +337,13 @@ def _prompt_built(state: State, built: Prompt, purpose: Purpose) -> PromptBuilt:
     )
 
 
-def _replied(reply: Reply, purpose: Purpose, seconds: float, functions: dict[str, Any]) -> ModelReplied:
+def replied(reply: Reply, purpose: Purpose, seconds: float, settings: AgentSettings) -> ModelReplied:
+    """A finished reply as an event: calls that stand in its text are found, everything is made safe for the log."""
     calls, content, salvaged = reply.calls, reply.content, reply.salvaged
     if purpose == "turn" and not calls and "{" in content:
-        calls, content = salvage(content, set(functions))
-        salvaged = bool(calls)
+        calls, content = salvage(content, set(offered(settings)))
+        # In structured output the text is where a call belongs.
+        salvaged = bool(calls) and settings.calling == "tools"
     return ModelReplied(
         purpose=purpose,
         content=clean(content),

@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from memgpt_core.blueprint import Blueprint, first_events
+from memgpt_core.connection import Connection
 from memgpt_core.errors import AgentNotFound, HomeBusy, MemscopeError
 from memgpt_core.events import EPOCH
 from memgpt_core.journal import Journal, utc_now
@@ -27,6 +29,7 @@ from memgpt_core.llm.demo import DemoModel
 from memgpt_core.log import Log, sync_folder
 from memgpt_core.settings import default_home
 from memgpt_core.stores.vectors import VectorStore
+from memgpt_core.trial import Trials
 from memgpt_core.workspace import Workspace
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_agents"
@@ -73,6 +76,8 @@ class Home:
         """
         self.path = path
         self._clock = clock
+        self.connection = Connection(path)
+        self.trials = Trials(self.connection, time.monotonic)
         self._models = models or {"demo": DemoModel(pace=float(os.environ.get("MEMSCOPE_DEMO_PACE", "0.02")))}
         (path / "agents").mkdir(parents=True, exist_ok=True)
         self._lock = _lock_home(path)
@@ -87,6 +92,7 @@ class Home:
     def close(self) -> None:
         """Close every agent and give the lock back."""
         self._closed.set()
+        self.connection.close()
         with self._opening:
             for workspace in self._open.values():
                 workspace.close()
@@ -157,7 +163,9 @@ class Home:
                 folder = self.path / "agents" / agent_id
                 if Path(agent_id).name != agent_id or not (folder / "run.jsonl").is_file():
                     raise AgentNotFound(f"There is no agent '{agent_id}'. Agents: {self._names(self.agents())}.")
-                self._open[agent_id] = Workspace(folder, self._vectors, clock=self._clock, models=self._models)
+                self._open[agent_id] = Workspace(
+                    folder, self._vectors, clock=self._clock, models=self._models, connection=self.connection
+                )
             return self._open[agent_id]
 
     def first_agent(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from memgpt_core.events import Clip, Event
 from memgpt_core.state import Block, Entry, Part, State, prompt_parts
-from memgpt_core.tokens import count, count_message
+from memgpt_core.tokens import count, count_json, count_message
 
 Reader = Callable[[int], Event]
 """Reads one event of the log by its seq."""
@@ -389,6 +389,22 @@ def transcript_line(message: dict[str, Any]) -> str:
     if envelope["type"] == "user_message":
         return f"user ({envelope['time'][:10]}): {envelope['message']}"
     return ""
+
+
+def recount(state: State, read: Reader) -> dict[str, int]:
+    """Tokens of everything in the window, counted now, by the keys of `ContextRecounted.counts`."""
+    defined: Any = read(state.instructions_seq)
+    structured = state.settings.calling == "structured"
+    schemas = (
+        count(functions_text(defined.schemas)) if structured else sum(count_json(schema) for schema in defined.schemas)
+    )
+    counts = {"instructions": count(defined.instructions), "schemas": schemas}
+    counts |= {label: count(render_block(block)) for label, block in state.blocks.items()}
+    if state.summary:
+        counts["summary"] = count_message(summary_message(read(state.summary.seq)))
+    for entry in state.queue:
+        counts[entry.id] = count_message(queued_message(entry, read, structured=structured))
+    return counts
 
 
 def digest(body: dict[str, Any]) -> str:

@@ -245,24 +245,28 @@ def _prompt_built(state: State, event: Any) -> _Changes:
 def _model_replied(state: State, event: Any) -> _Changes:
     changes = {**_enqueue(state, event), "messages": state.messages + 1} if queues_message(event) else {}
     if event.purpose == "turn":
-        changes["token_factor"] = _learned_factor(state, event.measured.prompt_tokens)
+        changes.update(_learned(state, event.measured.prompt_tokens or 0))
     return changes
 
 
-def _learned_factor(state: State, server: int | None) -> float:
-    """The moving average of what the server counted over what we counted, where ours is an estimate.
+def _learned(state: State, server: int) -> _Changes:
+    """What the server's count of a prompt teaches: the factor of an estimate, the template of an exact count.
 
-    0.7 old + 0.3 new: over whole prompts it brings the estimate to a few percent within a handful of steps.
+    Moving averages, 0.7 old + 0.3 new: over whole prompts they come within a few percent in a handful of steps.
+    The template is what the server counts beyond our exact count: the marks a chat template puts between messages.
     """
     template = state.template_tokens
     raw = sum(part.tokens for part in state.sent) - template
-    if not server or raw <= 0 or state.counted_by or state.settings.model == DEMO:
-        return state.token_factor
+    exact = bool(state.counted_by)
+    ours = round(raw * state.token_factor) + template
     # A count at the edge of the window, or far below ours, is that of a cut prompt and teaches nothing.
     edge = server >= EDGE_OF_WINDOW * state.settings.window_tokens
-    if edge or looks_truncated(round(raw * state.token_factor) + template, server, exact=False):
-        return state.token_factor
-    return round(0.7 * state.token_factor + 0.3 * (server - template) / raw, 6)
+    if state.settings.model == DEMO or server <= 0 or raw <= 0 or edge or looks_truncated(ours, server, exact=exact):
+        return {}
+    if exact:
+        seen = max(0, server - raw)
+        return {"template_tokens": round(0.7 * template + 0.3 * seen) if template else seen}
+    return {"token_factor": round(0.7 * state.token_factor + 0.3 * (server - template) / raw, 6)}
 
 
 def _function_returned(state: State, event: Any) -> _Changes:

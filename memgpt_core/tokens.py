@@ -7,6 +7,9 @@ exact for the demo model, which counts the same way.
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 _PIECE = re.compile(
@@ -16,7 +19,12 @@ _PIECE = re.compile(
 
 
 def count(text: str) -> int:
-    """Tokens of `text`, estimated from its pieces; 0 for the empty text, else at least 1."""
+    """Tokens of `text`, by the vocabulary of `counted_by` when there is one, else estimated from its pieces."""
+    return _COUNTER.get()(text)
+
+
+def estimate(text: str) -> int:
+    """Tokens of `text` estimated from its pieces; 0 for the empty text, else at least 1."""
     cost = 0.0
     for match in _PIECE.finditer(text):
         kind, size = match.lastgroup, match.end() - match.start()
@@ -29,6 +37,19 @@ def count(text: str) -> int:
         else:
             cost += 0.8
     return max(1, round(cost)) if text else 0
+
+
+_COUNTER: ContextVar[Callable[[str], int]] = ContextVar("counter", default=estimate)
+
+
+@contextmanager
+def counted_by(counter: Callable[[str], int] | None) -> Iterator[None]:
+    """Count with a model's own vocabulary (None: with the estimate) in this thread until the block ends."""
+    before = _COUNTER.set(counter or estimate)
+    try:
+        yield
+    finally:
+        _COUNTER.reset(before)
 
 
 def count_json(value: Any) -> int:

@@ -5,103 +5,49 @@ and not to a browser tab, so it survives reloads and closed tabs.
 """
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from memgpt_core.agent import Agent
 from memgpt_core.blueprint import define_instructions
-from memgpt_core.embedding.base import Embedder
-from memgpt_core.embedding.hashing import HashingEmbedder
-from memgpt_core.errors import AgentBusy, EditRefused, LogClosed, ModelUnavailable, StaleEdit
+from memgpt_core.connection import Connection, ModelCard
+from memgpt_core.errors import AgentBusy, ConfigurationRefused, EditRefused, LogClosed, ModelUnavailable, StaleEdit
 from memgpt_core.events import (
     EPOCH,
+    AgentConfigured,
     ArchivalInserted,
+    ContextRecounted,
     Event,
     FaultRecorded,
+    InstructionsDefined,
     StopRequested,
     TriggerReceived,
     TurnEnded,
     clean,
 )
 from memgpt_core.journal import Journal, utc_now
-from memgpt_core.llm.base import ChatModel, Phase
+from memgpt_core.llm.base import ChatModel
 from memgpt_core.llm.demo import DemoModel
+from memgpt_core.means import Means
 from memgpt_core.memory_functions import check_block_text, edited, schemas
 from memgpt_core.opening import OpenLog
 from memgpt_core.projections import Projections
-from memgpt_core.prompt import stamp
-from memgpt_core.state import State
+from memgpt_core.prompt import Reader, recount, stamp
+from memgpt_core.queue_manager import fixed_tokens, refusal
+from memgpt_core.search import Found
+from memgpt_core.settings import DEMO, AgentSettings
+from memgpt_core.state import State, fold
 from memgpt_core.stores.vectors import VectorStore
+from memgpt_core.tokens import counted_by
 from memgpt_core.verify import Difference, verify
+from memgpt_core.watch import Activity, Partial, Watch
 
 STATES_KEPT = 32
 """Past states kept at hand, so that a page that looks back twice folds once."""
-
-
-class Activity(NamedTuple):
-    """What the agent is doing, for how many seconds, and with what."""
-
-    phase: Phase
-    since_s: float
-    detail: str
-
-
-class Partial(NamedTuple):
-    """What has streamed in of the reply that is being written; it is no fact yet and vanishes with the step."""
-
-    text: str
-    thoughts: str
-
-
-class Watch:
-    """Progress of the running turn, as pages poll it. `version` changes with everything they could show."""
-
-    def __init__(self) -> None:
-        self.version = 0
-        self._stopped = False
-        self._phase: Phase = "idle"
-        self._detail = ""
-        self._since = time.monotonic()
-        self._text: list[str] = []
-        self._thoughts: list[str] = []
-
-    def phase(self, phase: Phase, detail: str = "") -> None:
-        """A new phase; what was streamed before it belongs to the step that is over."""
-        if phase in ("waiting", "idle"):
-            self._text, self._thoughts = [], []
-        self._phase, self._detail, self._since = phase, detail, time.monotonic()
-        self.version += 1
-
-    def text(self, piece: str) -> None:
-        """More visible text."""
-        self._text.append(piece)
-        self.version += 1
-
-    def thought(self, piece: str) -> None:
-        """More inner monologue."""
-        self._thoughts.append(piece)
-        self.version += 1
-
-    def stopped(self) -> bool:
-        """Whether to stop."""
-        return self._stopped
-
-    def stop(self, wanted: bool) -> None:
-        """Ask the running model call to stop, or forget that it was asked."""
-        self._stopped = wanted
-        self.version += 1
-
-    def activity(self) -> Activity:
-        """The present phase."""
-        return Activity(self._phase, time.monotonic() - self._since, self._detail)
-
-    def partial(self) -> Partial:
-        """What has streamed in so far."""
-        return Partial("".join(self._text), "".join(self._thoughts))
 
 
 class Workspace:
@@ -114,8 +60,11 @@ class Workspace:
         *,
         clock: Callable[[], datetime] = utc_now,
         models: dict[str, ChatModel] | None = None,
+        connection: Connection | None = None,
     ) -> None:
         """Open the agent in `folder`; a turn that a killed process left open is ended as interrupted.
+
+        `models` are the built-in ones by name; every other name is a model of the `connection`'s server.
 
         Raises:
             OSError: there is no log, or it cannot be opened.
@@ -126,23 +75,23 @@ class Workspace:
         if self._open.log.last_seq == 0 and not self._open.log.fault:
             self._open.log.fault = "The log holds no agent: it is empty. Restore it from a copy, or delete its folder."
         self._clock = clock
-        self._models = models or {"demo": DemoModel()}
+        self._models = models or {DEMO: DemoModel()}
+        self._connection = connection
+        self._means = Means(connection)
+        self._vectors = vectors
         self._watch = Watch()
         self._turn_lock = threading.Lock()
         self._turn: threading.Thread | None = None
         self._states: OrderedDict[int, State] = OrderedDict()
         self._problem = ""
-        self.projections = Projections(
-            folder, vectors, _embedder(self._open.state.settings.embedder), read=self._open.log.read
-        )
-        self.projections.catch_up(self._open.states_from)
+        self.projections = self._open_projections(self._open.state.settings.embedder)
         self._journal = Journal(
             self._open.log,
             self._open.state,
             clock=clock,
-            sinks=(self.projections.take, self._open.checkpoint, self._noticed),
+            sinks=(self._take, self._open.checkpoint, self._noticed),
         )
-        self._agent = Agent(self._journal, self._model, self.projections, progress=self._watch)
+        self._agent = Agent(self._journal, self._model, self, progress=self._watch)
         if not self._open.log.fault:
             try:
                 self._end_interrupted()
@@ -208,6 +157,14 @@ class Workspace:
         """Current rows of messages and passages by id."""
         return self.projections.items(ids)
 
+    def recall(self, query: str, **scope: Any) -> Found:
+        """Search recall storage; see `Projections.recall`."""
+        return self.projections.recall(query, **scope)
+
+    def archival(self, query: str, **scope: Any) -> Found:
+        """Search archival storage; see `Projections.archival`."""
+        return self.projections.archival(query, **scope)
+
     def turn_start(self, turn: int) -> int:
         """Seq of the first event of a turn; 0 when there is none."""
         found = self.rows("SELECT min(seq_from) AS seq FROM events WHERE turn = ?", [turn])
@@ -232,7 +189,7 @@ class Workspace:
 
     def search_mode(self) -> str:
         """`words+vectors`, or `words` when the agent has no embedder."""
-        return "words" if self._journal.state.settings.embedder == "none" else "words+vectors"
+        return "words" if self.projections.embedder is None else "words+vectors"
 
     def notices(self) -> list[str]:
         """What a person must be told: repairs, a read-only log, stores that are behind."""
@@ -326,7 +283,8 @@ class Workspace:
                 raise EditRefused(refused)
             return edited(state, label, text, author="human", based_on=based_on, reason=reason)
 
-        self._journal.commit(decide)
+        with self._counting():
+            self._journal.commit(decide)
 
     def undo_block(self, label: str) -> None:
         """Give a block the text it had before its last change, as a new edit.
@@ -338,6 +296,51 @@ class Workspace:
         if last is None or last.kind != "working_context_edited":
             raise EditRefused(f"Block '{label}' has not been changed yet, so there is nothing to undo.")
         self.edit_block(label, last.before, based_on=last.seq, reason=f"undo of event {last.seq}")
+
+    def configure(self, settings: AgentSettings) -> None:
+        """Give the agent other settings, as an event; they hold from the next step on.
+
+        Raises:
+            AgentBusy: a turn is running.
+            ConfigurationRefused: the window cannot hold the fixed parts; the sentence has the numbers.
+            ModelUnavailable: the embedding model cannot be asked for its dimension.
+            LogClosed: the log takes nothing more.
+        """
+        with self._turn_lock:
+            if self.busy:
+                raise AgentBusy(
+                    f"{self._journal.state.name} is in the middle of a turn. Wait for it, or stop it first."
+                )
+            before = self._journal.state
+            if settings == before.settings:
+                return
+            if settings.embedder != before.settings.embedder:
+                self._means.learn_dimension(settings.embedder)
+            known = self._means.known(settings.model)
+            configured = AgentConfigured(
+                settings=settings,
+                template_tokens=int(known.get("template_tokens", 0)),
+                token_factor=float(known.get("token_factor", 1.0)),
+            )
+            now: Any = self._journal.read(before.instructions_seq)
+            counter = self._means.counter(settings.model)
+            with counted_by(counter), self._journal.lock:
+                defined = define_instructions(now.instructions, settings)
+                after = fold([configured, defined], before)
+                recounted = ContextRecounted(
+                    counts=recount(after, _reader(self._journal.read, defined)),
+                    counted_by=settings.model if counter else "",
+                )
+                if refused := refusal(fixed_tokens(fold([recounted], after)), settings):
+                    raise ConfigurationRefused(refused)
+                self._journal.commit_many([configured, defined, recounted])
+            if settings.embedder != before.settings.embedder:
+                self._reopen_projections()
+
+    def model_card(self) -> ModelCard | None:
+        """The card of the agent's model at the Ollama server; None for the demo model and when it is not there."""
+        model = self._journal.state.settings.model
+        return self._connection.card(model) if self._connection and model != DEMO else None
 
     # --- the stores -------------------------------------------------------------------------------------------
 
@@ -353,9 +356,16 @@ class Workspace:
 
     def _model(self, state: State) -> ChatModel:
         name = state.settings.model
-        if name not in self._models:
+        if name in self._models:
+            return self._models[name]
+        if self._connection is None:
             raise ModelUnavailable(f"There is no model '{name}' here. Models: {', '.join(self._models)}.")
-        return self._models[name]
+        self._connection.server()
+        return self._connection.model_for(state.name)
+
+    def _take(self, before: State, event: Event) -> None:
+        # Through self: another embedder means other projections, while the journal stays.
+        self.projections.take(before, event)
 
     def _noticed(self, before: State, event: Event) -> None:
         self._watch.version += 1
@@ -368,6 +378,33 @@ class Workspace:
         last = stamp(state.last_trigger_at) if seen else "Never (first login)"
         return [TriggerReceived(cause="login", text=last)]
 
+    # --- counting and embedding with the model's own means ------------------------------------------------------
+
+    def _counting(self) -> AbstractContextManager[None]:
+        """Count as the present counts were made: exactly when they are exact, so that units never mix."""
+        state = self._journal.state
+        return counted_by(self._means.counter(state.settings.model) if state.counted_by else None)
+
+    def _recount_if_due(self) -> None:
+        """Count the window anew when the model's vocabulary has come, or has gone with its server."""
+        state = self._journal.state
+        counter = self._means.counter(state.settings.model)
+        name = state.settings.model if counter else ""
+        if name != state.counted_by:
+            with counted_by(counter):
+                self._journal.commit(ContextRecounted(counts=recount(state, self._journal.read), counted_by=name))
+
+    def _open_projections(self, embedder: str) -> Projections:
+        projections = Projections(self.folder, self._vectors, self._means.embedder(embedder), read=self._open.log.read)
+        projections.catch_up(self._open.states_from)
+        return projections
+
+    def _reopen_projections(self) -> None:
+        """Another embedder has other tables; the new ones are filled in the background."""
+        with self._journal.lock:
+            self.projections.close()
+            self.projections = self._open_projections(self._journal.state.settings.embedder)
+
     def _start(self, *triggers: TriggerReceived) -> None:
         with self._turn_lock:
             if self.busy:
@@ -376,10 +413,12 @@ class Workspace:
                 )
             if self._open.log.fault:
                 raise LogClosed(self._open.log.fault)
-            self._end_interrupted()
-            self._refresh_instructions()
-            self._watch.stop(False)
-            self._agent.receive(*triggers)
+            with self._counting():
+                self._end_interrupted()
+                self._refresh_instructions()
+                self._recount_if_due()
+                self._watch.stop(False)
+                self._agent.receive(*triggers)
             self._problem = ""
             self._watch.phase("waiting")
             self._turn = threading.Thread(target=self._run, name=f"turn of {self.agent_id}", daemon=True)
@@ -387,7 +426,9 @@ class Workspace:
 
     def _run(self) -> None:
         try:
-            self._agent.run_turn()
+            with self._counting():
+                self._agent.run_turn()
+            self._means.keep_learned(self._journal.state)
         except LogClosed as fault:
             self._problem = str(fault)
         except Exception as bug:  # noqa: BLE001  (the top of the turn: a defect of ours must show, not vanish)
@@ -414,5 +455,6 @@ class Workspace:
             self._journal.commit(define_instructions(now.instructions, state.settings))
 
 
-def _embedder(name: str) -> Embedder | None:
-    return HashingEmbedder() if name == "hashing" else None
+def _reader(read: Reader, defined: InstructionsDefined) -> Reader:
+    """Reads the log, and for seq 0 the instructions that are about to be committed."""
+    return lambda seq: read(seq) if seq else defined

@@ -9,6 +9,13 @@ import pytest
 from tests.engine import Engine, ScriptedModel
 
 
+@pytest.fixture(autouse=True)
+def _no_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test talks to an Ollama that happens to run here, but for those that are about it."""
+    if "live" not in request.keywords:
+        monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
     """Makes engines in the test's folder and closes them after it."""

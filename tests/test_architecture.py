@@ -20,8 +20,25 @@ FLOORS: dict[str, int] = {
         ("tokens", "prompt", "queue_manager", "functions", "project", "rows", "ranking", "instructions"), 1
     ),
     **dict.fromkeys(("llm.base", "embedding.base", "embedding.hashing"), 1),
-    **dict.fromkeys(("log", "checkpoints", "llm.recorded", "llm.streams", "embedding.ollama", "embedding.minilm"), 2),
-    **dict.fromkeys(("journal", "memory_functions", "executor", "agent", "replay", "opening", "blueprint"), 3),
+    **dict.fromkeys(
+        ("log", "checkpoints", "knowledge", "llm.recorded", "llm.streams", "embedding.ollama", "embedding.minilm"), 2
+    ),
+    **dict.fromkeys(
+        (
+            "journal",
+            "connection",
+            "means",
+            "trial",
+            "watch",
+            "memory_functions",
+            "executor",
+            "agent",
+            "replay",
+            "opening",
+            "blueprint",
+        ),
+        3,
+    ),
     **dict.fromkeys(("projections", "indexing", "search", "similarity", "verify"), 3),
     **dict.fromkeys(("workspace", "home", "__main__"), 4),
 }

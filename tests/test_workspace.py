@@ -470,13 +470,13 @@ def test_a_model_that_is_gone_is_a_fault_in_its_own_words_and_no_notice(house: H
     assert ws.notices() == []
 
 
-def test_a_model_that_is_not_here_is_named(house: House) -> None:
+def test_a_model_whose_server_is_not_there_is_a_fault_that_says_what_to_do(house: House) -> None:
     ws = house.open()
     ws._journal.commit(AgentConfigured(settings=AgentSettings(model="llama3:8b")))
     events = say_to(ws)
     fault = events[-2]
     assert (fault.where, events[-1].reason) == ("model", "fault")
-    assert "llama3:8b" in fault.error
+    assert "No model server answers" in fault.error
     assert "Memscope itself" not in fault.error
 
 

@@ -4,7 +4,16 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from memgpt_core.events import Call, Measured
 
-Phase = Literal["idle", "waiting", "reading the prompt", "generating", "running a function", "summarising", "stopping"]
+Phase = Literal[
+    "idle",
+    "waiting",
+    "loading the model",
+    "reading the prompt",
+    "generating",
+    "running a function",
+    "summarising",
+    "stopping",
+]
 """What a turn is doing, as a person reads it."""
 
 

@@ -1,0 +1,57 @@
+"""How an agent's texts are counted and embedded: by its model's own means where the server gives them.
+
+Joins what the connection knows of a model with what the home has learned of it; decides nothing about memory.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from memgpt_core.connection import Connection
+from memgpt_core.embedding.base import Embedder
+from memgpt_core.embedding.hashing import HashingEmbedder
+from memgpt_core.embedding.ollama import OllamaEmbedder
+from memgpt_core.settings import DEMO
+from memgpt_core.state import State
+
+
+class Means:
+    """One agent's counters and embedders; without a connection there are the built-in ones."""
+
+    def __init__(self, connection: Connection | None) -> None:
+        self._connection = connection
+
+    def known(self, model: str) -> dict[str, Any]:
+        """What the home has learned of a model."""
+        return self._connection.knowledge.of(model) if self._connection and model != DEMO else {}
+
+    def counter(self, model: str) -> Callable[[str], int] | None:
+        """Exact token counts by the model's vocabulary; None when it is not there (yet)."""
+        return self._connection.vocabulary(model) if self._connection and model != DEMO else None
+
+    def keep_learned(self, state: State) -> None:
+        """Keep what an agent's turns taught about its model for the next agent that uses it."""
+        if self._connection and state.settings.model != DEMO:
+            learned: dict[str, float] = (
+                {"template_tokens": state.template_tokens} if state.counted_by else {"token_factor": state.token_factor}
+            )
+            self._connection.knowledge.learn(state.settings.model, **learned)
+
+    def embedder(self, name: str) -> Embedder | None:
+        """The embedder of that name in the settings; None when there is none or its dimension was never learned."""
+        if name == "hashing":
+            return HashingEmbedder()
+        model = name.removeprefix("ollama:")
+        dim = int(self.known(model).get("dim", 0)) if name != "none" else 0
+        if not dim or self._connection is None or not self._connection.host:
+            return None
+        return OllamaEmbedder(self._connection.host, model, dim=dim)
+
+    def learn_dimension(self, name: str) -> None:
+        """Ask an Ollama embedding model how long its vectors are, once.
+
+        Raises:
+            ModelUnavailable: it cannot be asked.
+        """
+        model = name.removeprefix("ollama:")
+        if model != name and self._connection is not None and not self.known(model).get("dim"):
+            self._connection.knowledge.learn(model, dim=OllamaEmbedder(self._connection.server().host, model).learn())
