@@ -6,19 +6,20 @@ network. Agents share the server through a turnstile: first come, first served, 
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.errors import ConfigurationRefused, MemscopeError, ModelUnavailable
 from memgpt_core.knowledge import Knowledge
-from memgpt_core.llm.base import ChatModel, Progress, Reply, Stopped
+from memgpt_core.llm.base import ChatModel, Progress, Reply
 from memgpt_core.llm.ollama import OllamaModel
 from memgpt_core.llm.ollama_host import full_name
-from memgpt_core.llm.ollama_server import ModelOnServer, OllamaServer, Pulling, host_from_environment
+from memgpt_core.llm.ollama_server import ModelOnServer, OllamaServer, host_from_environment
 from memgpt_core.llm.vocabulary import Vocabulary
+from memgpt_core.pulls import Pulls, PullView
+from memgpt_core.turnstile import Turnstile
 
 LOOK_EVERY_S = 5.0
 LOOKED_AT_FOR_S = 30.0
@@ -64,59 +65,6 @@ class ServerView(NamedTuple):
     checked_s_ago: float
 
 
-class PullView(NamedTuple):
-    """A pull on its way or just over."""
-
-    model: str
-    state: Literal["pulling", "done", "failed", "cancelled"]
-    status: str
-    completed_bytes: int
-    total_bytes: int
-    bytes_per_s: float
-    why: str
-
-
-class Turnstile:
-    """Lets requests to one server through one at a time, in the order they came."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[object, str]] = deque()
-        self._moved = threading.Condition()
-
-    @contextmanager
-    def turn(self, name: str, progress: Progress) -> Iterator[None]:
-        """Wait until all who came before are through, telling whom one waits for.
-
-        Raises:
-            Stopped: a person asked to stop meanwhile.
-        """
-        ticket = object()
-        with self._moved:
-            self._waiting.append((ticket, name))
-        try:
-            self._wait(ticket, progress)
-            yield
-        finally:
-            with self._moved:
-                self._waiting = deque(entry for entry in self._waiting if entry[0] is not ticket)
-                self._moved.notify_all()
-
-    def _wait(self, ticket: object, progress: Progress) -> None:
-        told = ""
-        while True:
-            with self._moved:
-                first, name = self._waiting[0]
-                if first is ticket:
-                    return
-                before = [entry for entry, _ in self._waiting].index(ticket)
-                self._moved.wait(0.05)
-            tell = f"for {name}" + (f" and {before - 1} more" if before > 1 else "") + " to be served"
-            if tell != told:
-                progress.phase("waiting", told := tell)
-            if progress.stopped():
-                raise Stopped
-
-
 class _Served(NamedTuple):
     """A chat model at the server, as one agent uses it: through the turnstile, with the served window noted."""
 
@@ -156,8 +104,7 @@ class Connection:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._pulls: dict[str, PullView] = {}
-        self._cancelled: set[str] = set()
+        self._pulls = Pulls(self.server, self._pull_moved)
         self._windows: dict[str, int] = {}
         self._trained: dict[str, int] = {}
         self._vocabularies: dict[str, Vocabulary | None] = {}
@@ -171,7 +118,7 @@ class Connection:
         """Stop looking; pulls are cancelled and can be resumed."""
         self._closed.set()
         self._wanted.set()
-        self._cancelled |= set(self._pulls)
+        self._pulls.cancel_all()
 
     # --- the server ---------------------------------------------------------------------------------------------
 
@@ -261,46 +208,20 @@ class Connection:
 
     def pulls(self) -> list[PullView]:
         """Pulls on their way or over since the start, newest last."""
-        return list(self._pulls.values())
+        return self._pulls.views()
 
     def pull(self, model: str) -> None:
         """Get a model in the background; one that broke off or was cancelled goes on where it was."""
-        running = self._pulls.get(model)
-        if running and running.state == "pulling":
-            return
-        self._cancelled.discard(model)
-        self._tell(PullView(model, "pulling", "asking the server", 0, 0, 0.0, ""))
-        threading.Thread(target=self._pull, args=(model,), name=f"pull {model}", daemon=True).start()
+        self._pulls.start(model)
 
     def cancel_pull(self, model: str) -> None:
         """Stop a pull; what has come stays and is not fetched again."""
-        self._cancelled.add(model)
+        self._pulls.cancel(model)
 
-    def _pull(self, model: str) -> None:
-        started, first = time.monotonic(), -1
-
-        def progress(seen: Pulling) -> None:
-            nonlocal first
-            if first < 0:
-                first = seen.completed_bytes
-            rate = (seen.completed_bytes - first) / max(0.1, time.monotonic() - started)
-            self._tell(PullView(model, "pulling", seen.status, seen.completed_bytes, seen.total_bytes, rate, ""))
-
-        try:
-            self.server().pull(model, progress, lambda: model in self._cancelled)
-            self._end_pull(model, "done", "")
-        except Stopped:
-            self._end_pull(model, "cancelled", "Cancelled. What has come stays; start it again to go on.")
-        except MemscopeError as error:
-            self._end_pull(model, "failed", str(error))
-        self.look_again()
-
-    def _end_pull(self, model: str, state: Literal["done", "failed", "cancelled"], why: str) -> None:
-        self._tell(self._pulls[model]._replace(state=state, why=why, bytes_per_s=0.0))
-
-    def _tell(self, pull: PullView) -> None:
-        self._pulls[pull.model] = pull
+    def _pull_moved(self, over: bool) -> None:
         self.version += 1
+        if over:
+            self.look_again()
 
     # --- vocabularies -------------------------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ FLOORS: dict[str, int] = {
             "connection",
             "means",
             "trial",
+            "pulls",
+            "turnstile",
             "watch",
             "memory_functions",
             "executor",

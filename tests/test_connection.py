@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memgpt_core.blueprint import Blueprint
-from memgpt_core.connection import Connection, Turnstile
+from memgpt_core.connection import Connection
 from memgpt_core.errors import AgentBusy, ConfigurationRefused
 from memgpt_core.home import Home
 from memgpt_core.knowledge import Knowledge
@@ -17,6 +17,7 @@ from memgpt_core.llm.base import Stopped
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import State
 from memgpt_core.trial import PLANS, request, run
+from memgpt_core.turnstile import Turnstile
 from tests.engine import FakeClock, kinds, reply, say, sent
 from tests.engine import call as a_call
 from tests.ollama_stub.server import Stub, wire

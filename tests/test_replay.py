@@ -167,7 +167,9 @@ def test_measured_values_are_taken_from_the_recording(engine: Make) -> None:
     one = engine(then=say("ok"))
     one.tell("hi")
     events = [
-        event.model_copy(update={"measured": event.measured.model_copy(update={"seconds": 12.5, "prompt_tokens": 2540})})
+        event.model_copy(
+            update={"measured": event.measured.model_copy(update={"seconds": 12.5, "prompt_tokens": 2540})}
+        )
         if event.kind in ("model_replied", "function_returned")
         else event
         for event in one.events
