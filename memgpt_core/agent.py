@@ -326,6 +326,7 @@ STRATEGIES: dict[str, Callable[[Agent, tuple[str, ...]], str]] = {"summarise_rec
 
 
 def _prompt_built(state: State, built: Prompt, purpose: Purpose) -> PromptBuilt:
+    shared = prompt.prefix_tokens(state.sent, built.parts)
     return PromptBuilt(
         purpose=purpose,
         sections=built.sections,
@@ -333,7 +334,7 @@ def _prompt_built(state: State, built: Prompt, purpose: Purpose) -> PromptBuilt:
         window_tokens=state.settings.window_tokens,
         limit_tokens=state.settings.limit_tokens,
         sha256=built.sha256,
-        prefix_tokens=prompt.prefix_tokens(state.sent, built.parts),
+        prefix_tokens=min(sum(built.sections.values()), prompt.scaled(state, shared)),
     )
 
 

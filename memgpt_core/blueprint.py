@@ -1,7 +1,9 @@
 """What a new agent is made of: a name, settings, blocks and instructions, and the first events of its log."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +17,8 @@ from memgpt_core.queue_manager import refusal
 from memgpt_core.settings import ENGINE_VERSION, AgentSettings
 from memgpt_core.state import Block
 from memgpt_core.tokens import count, count_json
+
+NOTHING_KNOWN: Mapping[str, Any] = MappingProxyType({})
 
 
 class BlockPlan(BaseModel):
@@ -74,8 +78,8 @@ def explain(error: ValidationError) -> str:
     )
 
 
-def first_events(blueprint: Blueprint, agent_id: str) -> list[Event]:
-    """The events a new agent's log begins with.
+def first_events(blueprint: Blueprint, agent_id: str, known: Mapping[str, Any] = NOTHING_KNOWN) -> list[Event]:
+    """The events a new agent's log begins with; `known` is what the home has learned of the model.
 
     Raises:
         ConfigurationRefused: the window cannot hold the fixed parts, or a block is over its limit.
@@ -96,6 +100,8 @@ def first_events(blueprint: Blueprint, agent_id: str) -> list[Event]:
         engine_version=ENGINE_VERSION,
         seed=blueprint.seed,
         settings=blueprint.settings,
+        template_tokens=int(known.get("template_tokens", 0)),
+        token_factor=float(known.get("token_factor", 1.0)),
     )
     return [created, defined, *blocks]
 

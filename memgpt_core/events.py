@@ -116,6 +116,7 @@ class AgentCreated(Header):
     seed: int
     settings: AgentSettings
     template_tokens: int = 0
+    token_factor: float = 1.0
 
 
 class AgentConfigured(Header):

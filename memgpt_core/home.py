@@ -145,7 +145,8 @@ class Home:
         wanted = _slug(agent_id or blueprint.name)
         first_events(blueprint, wanted)  # Refused before there is a folder.
         agent_id, folder = self._new_folder(wanted)
-        events = first_events(blueprint, agent_id)
+        known = self.connection.knowledge.of(blueprint.settings.model)
+        events = first_events(blueprint, agent_id, known)
         log = Log.create(folder / "run.jsonl.new")
         Journal(log, clock=self._clock).commit_many(events)
         log.close()

@@ -23,6 +23,11 @@ ANSWERED_INLINE = frozenset({"model_replied", "fault_recorded"})
 """External kinds that the engine itself commits, when it asks for them; never injected."""
 
 
+COUNTED = ("clip", "summary", "tokens_after")
+"""Fields that hold counts, or say where a count had a text cut. Where a model's vocabulary did the counting, a rerun
+takes them from the recording, as it takes `measured`: the vocabulary need not be here now."""
+
+
 class Difference(NamedTuple):
     """The first event that came out otherwise: its seq, the recorded line and the rerun's ('' for none)."""
 
@@ -121,8 +126,11 @@ class _RerunJournal(Journal):
         stamped = super()._stamp(state, event)
         recorded = self._recorded[state.seq]
         taken: dict[str, Any] = {"at": recorded.at}
-        if recorded.kind == event.kind and hasattr(recorded, "measured"):
-            taken["measured"] = recorded.measured
+        if recorded.kind == event.kind:
+            fields = ("measured", *COUNTED) if state.counted_by else ("measured",)
+            taken |= {name: getattr(recorded, name) for name in fields if hasattr(recorded, name)}
+            if state.counted_by and recorded.kind == "prompt_built" and recorded.purpose == "summary":
+                taken["sections"] = recorded.sections
         return stamped.model_copy(update=taken)
 
 

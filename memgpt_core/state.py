@@ -194,6 +194,7 @@ def _agent_created(state: State, event: Any) -> _Changes:
         "seed": event.seed,
         "settings": event.settings,
         "template_tokens": event.template_tokens,
+        "token_factor": event.token_factor,
     }
 
 

@@ -364,11 +364,11 @@ def test_one_exchange_that_fills_the_window_is_evicted_by_steps_and_keeps_its_tr
 def test_a_window_that_cannot_be_freed_is_a_fault_with_the_numbers(engine: Make) -> None:
     one = engine(then=say("ok"), settings=SMALL)
     one.tell("hi")
-    tiny = one.state.settings.model_copy(update={"window_tokens": 2600})
+    tiny = one.state.settings.model_copy(update={"window_tokens": 2000})
     one.journal.commit(AgentConfigured(settings=tiny))
     events = one.tell("does this fit?")
     assert events[-1].reason == "fault"
-    assert "2344" in events[-2].error
+    assert "1744" in events[-2].error
 
 
 # --- rerun -------------------------------------------------------------------------------------------------------

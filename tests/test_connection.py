@@ -135,7 +135,7 @@ def test_who_comes_first_is_served_first_and_the_others_are_told_for_whom_they_w
         threads.append(threading.Thread(target=go, args=(name,)))
         threads[-1].start()
         until(lambda number=number: len(turnstile._waiting) == number)
-    until(lambda: watchers["C"].told)
+    until(lambda: watchers["B"].told and watchers["C"].told)
     assert watchers["B"].told == ["waiting for A to be served"]
     assert watchers["C"].told == ["waiting for A and 1 more to be served"]
     inside.set()

@@ -47,6 +47,7 @@ FIELDS: dict[str, dict[str, object]] = {
         "seed": 7,
         "settings": AgentSettings(functions_off=("archival_memory_delete",)),
         "template_tokens": 6,
+        "token_factor": 1.25,
     },
     "agent_configured": {
         "settings": AgentSettings(window_tokens=4096),

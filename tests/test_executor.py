@@ -126,9 +126,9 @@ def test_a_terminal_function_gives_no_control_back(one: Engine, name: str, argum
 
 
 def test_a_long_result_is_stored_whole_and_queued_clipped(one: Engine) -> None:
-    run(one, "note_write", {"name": "long", "text": "word and " * 440})
+    run(one, "note_write", {"name": "long", "text": "漢字" * 1990})
     event = run(one, "note_read", {"name": "long"})
-    assert len(event.value) == 3960
+    assert len(event.value) == 3980
     assert event.clip is not None
     assert one.state.queue[-1].tokens <= message_cap_tokens(one.state)
 

@@ -18,7 +18,7 @@ from memgpt_core.settings import AgentSettings
 from memgpt_core.state import INITIAL, State, fold
 from tests.engine import Engine, ScriptedModel, call, reply
 
-SMALL = AgentSettings(window_tokens=3600, reserve_tokens=200, step_cap=6)
+SMALL = AgentSettings(window_tokens=2800, reserve_tokens=200, step_cap=6)
 
 words = st.sampled_from(["tea", "Lisbon", "sister", "boat", "seventeen", "yes", "no", "ü漢", "{", '"'])
 texts = st.lists(words, min_size=1, max_size=150).map(" ".join)

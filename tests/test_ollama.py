@@ -11,7 +11,7 @@ import pytest
 
 from memgpt_core import prompt
 from memgpt_core.errors import ContextOverflow, ModelUnavailable
-from memgpt_core.llm import ollama_http, streams
+from memgpt_core.llm import ollama, ollama_http, streams
 from memgpt_core.llm.base import Reply, Stopped
 from memgpt_core.llm.ollama import OllamaModel
 from memgpt_core.llm.ollama_http import Limits
@@ -152,11 +152,20 @@ def test_phases_are_told_in_order(
     assert heard.phases == [("waiting", f"for the model server at {stub.host}"), expected, ("generating", "")]
 
 
-def test_a_server_that_does_not_tell_what_is_loaded_delays_nothing(stub: Stub) -> None:
-    heard, silent = Heard(), Gate()
+def test_a_server_that_does_not_tell_what_is_loaded_delays_nothing(
+    stub: Stub, other_thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ollama, "PS_LIMITS", Limits())
+    heard, silent, prefill = Heard(), Gate(), Gate()
     stub.play("/api/ps", Answer(gate=silent))
-    stub.play("/api/chat", GOOD)
-    assert chat(stub, heard).content
+    stub.play("/api/chat", GOOD.but(gate=prefill))
+    reply = other_thread.submit(chat, stub, heard)
+    silent.wait()
+    prefill.open()
+    try:
+        assert reply.result(PATIENCE_S).content
+    finally:
+        silent.open()
     assert [phase for phase, _ in heard.phases] == ["waiting", "generating"]
 
 

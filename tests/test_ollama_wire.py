@@ -1,5 +1,7 @@
 """What Ollama's bytes mean, whatever way they are cut: both chat paths, every row of the error table, the cards."""
 
+import json
+
 import pytest
 
 from memgpt_core.errors import ConfigurationRefused, ContextOverflow, ModelUnavailable
@@ -194,6 +196,13 @@ def test_a_refusal_says_what_to_do(name: str) -> None:
 def test_an_overflow_is_known_in_each_of_its_forms(name: str) -> None:
     with pytest.raises(ContextOverflow, match=OVERFLOWS[name]):
         raise refusal(status_of(name), wire(name).body)
+
+
+@pytest.mark.parametrize("inner", [{"type": "exceed_context_size_error"}, {"n_prompt_tokens": 9, "n_ctx": 8}])
+def test_an_overflow_is_known_by_its_fields_whatever_its_words(inner: dict[str, object]) -> None:
+    said = json.dumps({"error": {"message": "new words", **inner}})
+    for body in (json.dumps({"error": said}), said):
+        assert isinstance(refusal(400, body.encode()), ContextOverflow)
 
 
 @pytest.mark.parametrize(

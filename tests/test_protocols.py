@@ -136,10 +136,10 @@ def test_a_server_that_saw_far_less_is_said_loudly_and_teaches_nothing(engine: M
 
 
 def test_no_count_and_a_count_at_the_edge_of_the_window_teach_nothing(engine: Make) -> None:
-    one = engine(say("ok"), settings=AgentSettings(model="m", window_tokens=2900, reserve_tokens=64))
+    one = engine(say("ok"), settings=AgentSettings(model="m", window_tokens=2400, reserve_tokens=64))
     one.tell("hi")
     assert one.state.token_factor == 1.0
-    one.model.script = [counted(one, 2860 / sum(part.tokens for part in one.state.sent))]
+    one.model.script = [counted(one, 2370 / sum(part.tokens for part in one.state.sent))]
     one.tell("hi")
     assert one.state.token_factor == 1.0
 

@@ -20,7 +20,7 @@ from memgpt_core.tokens import count, count_json, count_message, count_request
         ("seventeen", 1),
         ("internationalisation", 4),
         ("one two three four five", 5),
-        ("12345", 3),
+        ("12345", 4),
         ("漢字漢字漢字漢字漢字", 8),
         ("Straße", 3),
         ("a, b.", 4),

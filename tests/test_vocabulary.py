@@ -82,6 +82,10 @@ def test_every_text_has_ids_that_spell_it(trained: Tokenizer, card: dict[str, An
     assert (small.count(text) == 0) == (text == "")
 
 
+def test_half_a_surrogate_pair_is_counted_as_what_is_sent_for_it(small: Vocabulary) -> None:
+    assert small.ids("a\ud800b") == small.ids("a\ufffdb")
+
+
 @pytest.mark.parametrize("family", sorted(CUTS))
 def test_words_end_where_llama_cpp_ends_them(family: str) -> None:
     cut = cutter("gpt2", family)

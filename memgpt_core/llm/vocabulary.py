@@ -24,6 +24,8 @@ from typing import Any, NamedTuple, Self
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
+from memgpt_core.events import clean
+
 CACHE_TEXTS = 4096
 CACHE_TEXT_CHARS = 20_000
 """Texts longer than this are counted anew each time, so that the cache stays within some 80 MB at worst."""
@@ -202,8 +204,11 @@ class Vocabulary:
     # --- counting ---------------------------------------------------------------------------------------------
 
     def ids(self, text: str) -> list[int]:
-        """The token ids of `text` as plain text, without a beginning-of-text token."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        """The token ids of `text` as plain text, without a beginning-of-text token.
+
+        Half of a surrogate pair counts as what the log and the server get instead of it.
+        """
+        return self._tokenizer.encode(clean(text), add_special_tokens=False).ids
 
     def count(self, text: str) -> int:
         """Tokens of `text`."""

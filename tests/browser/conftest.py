@@ -18,12 +18,13 @@ from memgpt_core.home import Home
 
 pytest.importorskip("playwright", reason="playwright is not installed (tests/requirements.txt)")
 
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
 READY_S = 60.0
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 class Server:
@@ -82,9 +83,13 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser; missing, it is a failure where everything must run and a skip elsewhere."""
+    """The browser; missing, it is a failure where everything must run and a skip elsewhere.
+
+    One a module and not one a session: while it is there, its event loop runs on the tests' own thread, and
+    other modules want loops of their own.
+    """
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
