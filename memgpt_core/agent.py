@@ -26,6 +26,7 @@ from memgpt_core.events import (
     TriggerReceived,
     TruncationSuspected,
     TurnEnded,
+    TurnResumed,
     clean,
 )
 from memgpt_core.executor import execute, not_run, salvage
@@ -104,12 +105,11 @@ class Agent:
         self._progress: Progress = progress or Silent()
         self._timer = timer
 
-    def receive(self, *triggers: TriggerReceived) -> None:
-        """Queue triggers, all or none; the first opens a turn when none is open."""
+    def receive(self, *openings: TriggerReceived | TurnResumed) -> None:
+        """Open a turn: queue triggers, all or none, or resume the last turn."""
         with self._journal.lock:
             state = self._journal.state
-            cleaned = [trigger.model_copy(update={"text": clean(trigger.text)}) for trigger in triggers]
-            self._journal.commit_many([queue_manager.fit(state, trigger) for trigger in cleaned])
+            self._journal.commit_many([_received(state, opening) for opening in openings])
 
     def run_turn(self) -> None:
         """Work on what was received until the turn has ended, whatever happens.
@@ -176,7 +176,7 @@ class Agent:
         def decide(state: State) -> Event:
             if state.stopping:
                 return TurnEnded(reason="stopped")
-            if state.step >= state.settings.step_cap:
+            if _steps_taken(state) >= state.settings.step_cap:
                 return TurnEnded(reason="step_limit")
             built.append(prompt.build(state, self._journal.read))
             return _prompt_built(state, built[-1], "turn")
@@ -255,7 +255,7 @@ class Agent:
             if chained:
                 return None
             pressure = queue_manager.decide(state)
-            if pressure.act == "warn" and not state.stopping and state.step < state.settings.step_cap:
+            if pressure.act == "warn" and not state.stopping and _steps_taken(state) < state.settings.step_cap:
                 return _warned(state, pressure.tokens)
             return TurnEnded(reason="stopped" if state.stopping else "yielded")
 
@@ -323,6 +323,18 @@ STRATEGIES: dict[str, Callable[[Agent, tuple[str, ...]], str]] = {"summarise_rec
 
 
 # --- events from decisions, pure ------------------------------------------------------------------------------
+
+
+def _steps_taken(state: State) -> int:
+    """Steps of the turn, or since it was resumed."""
+    return state.step - state.resumed_at_step
+
+
+def _received(state: State, opening: TriggerReceived | TurnResumed) -> Event:
+    if opening.kind == "turn_resumed":
+        return opening
+    fitted: Event = queue_manager.fit(state, opening.model_copy(update={"text": clean(opening.text)}))
+    return fitted
 
 
 def _prompt_built(state: State, built: Prompt, purpose: Purpose) -> PromptBuilt:

@@ -284,6 +284,13 @@ class TurnEnded(Header):
     reason: Literal["yielded", "step_limit", "repeating", "stopped", "fault", "interrupted"]
 
 
+class TurnResumed(Header):
+    """A person had a turn that broke off (a fault, a stop, a cap) run on from where it was."""
+
+    kind: Literal["turn_resumed"] = "turn_resumed"
+    author: Author = "human"
+
+
 # --- memory pressure --------------------------------------------------------------------------------
 
 
@@ -473,6 +480,7 @@ Event = (
     | StopRequested
     | FaultRecorded
     | TurnEnded
+    | TurnResumed
     | PressureWarned
     | QueueFlushed
     | BlockDefined

@@ -85,6 +85,8 @@ class State(BaseModel):
     turn: int = 0
     step: int = 0
     turn_open: bool = False
+    turn_end: str = ""
+    resumed_at_step: int = 0
     stopping: bool = False
 
     agent_id: str = ""
@@ -115,6 +117,10 @@ class State(BaseModel):
     passages: int = 0
     flushes: int = 0
     faults: int = 0
+    calls: int = 0
+    failed_calls: int = 0
+    salvaged_replies: int = 0
+    empty_replies: int = 0
 
     def holds(self, item: str) -> bool:
         """Whether a message or passage is in the window, by its own slot or as a copy in another message."""
@@ -233,7 +239,7 @@ def _trigger_received(state: State, event: Any) -> _Changes:
     changes = _enqueue(state, event)
     changes.update(turn_open=True, messages=state.messages + 1)
     if not state.turn_open:
-        changes["stopping"] = False
+        changes.update(stopping=False, turn_end="", resumed_at_step=0)
     if event.cause in ("user", "login"):
         changes["last_trigger_at"] = event.at
     return changes
@@ -245,7 +251,11 @@ def _prompt_built(state: State, event: Any) -> _Changes:
 
 def _model_replied(state: State, event: Any) -> _Changes:
     changes = {**_enqueue(state, event), "messages": state.messages + 1} if queues_message(event) else {}
+    if event.salvaged:
+        changes["salvaged_replies"] = state.salvaged_replies + 1
     if event.purpose == "turn":
+        if not queues_message(event):
+            changes["empty_replies"] = state.empty_replies + 1
         changes.update(_learned(state, event.measured.prompt_tokens or 0))
     return changes
 
@@ -271,7 +281,12 @@ def _learned(state: State, server: int) -> _Changes:
 
 
 def _function_returned(state: State, event: Any) -> _Changes:
-    return {**_enqueue(state, event, holds=event.holds), "messages": state.messages + 1}
+    return {
+        **_enqueue(state, event, holds=event.holds),
+        "messages": state.messages + 1,
+        "calls": state.calls + 1,
+        "failed_calls": state.failed_calls + (not event.ok),
+    }
 
 
 def _heartbeats_paused(state: State, event: Any) -> _Changes:
@@ -287,7 +302,11 @@ def _fault_recorded(state: State, event: Any) -> _Changes:
 
 
 def _turn_ended(state: State, event: Any) -> _Changes:
-    return {"turn_open": False, "stopping": False}
+    return {"turn_open": False, "stopping": False, "turn_end": event.reason}
+
+
+def _turn_resumed(state: State, event: Any) -> _Changes:
+    return {"turn_open": True, "stopping": False, "turn_end": "", "resumed_at_step": state.step}
 
 
 def _pressure_warned(state: State, event: Any) -> _Changes:
@@ -381,6 +400,7 @@ _MEANINGS: dict[str, Callable[[State, Any], _Changes]] = {
     "stop_requested": _stop_requested,
     "fault_recorded": _fault_recorded,
     "turn_ended": _turn_ended,
+    "turn_resumed": _turn_resumed,
     "pressure_warned": _pressure_warned,
     "queue_flushed": _queue_flushed,
     "block_defined": _block_defined,

@@ -27,6 +27,7 @@ from memgpt_core.events import (
     StopRequested,
     TriggerReceived,
     TurnEnded,
+    TurnResumed,
     clean,
 )
 from memgpt_core.journal import Journal, utc_now
@@ -211,6 +212,23 @@ class Workspace:
         if not text.strip():
             raise EditRefused("The message is empty. Type something first.")
         self._start(*self._login_if_due(), TriggerReceived(cause=cause, text=text))
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the last turn broke off, so that it can be run on, with other settings if need be."""
+        return not self.busy and self._journal.state.turn_end not in ("", "yielded")
+
+    def resume(self) -> None:
+        """Run a turn that broke off on from where it was: the same messages, a new step.
+
+        Raises:
+            AgentBusy: a turn is running.
+            EditRefused: the last turn ended by itself.
+            LogClosed: the log takes nothing more.
+        """
+        if not self.can_resume:
+            raise EditRefused("The last turn ended by itself; there is nothing to run again.")
+        self._start(TurnResumed())
 
     def upload(self, name: str, passages: Sequence[tuple[str, tuple[str, ...]]]) -> None:
         """Store passages (text, tags) in archival storage and tell the agent that the upload is there.
@@ -405,7 +423,7 @@ class Workspace:
             self.projections.close()
             self.projections = self._open_projections(self._journal.state.settings.embedder)
 
-    def _start(self, *triggers: TriggerReceived) -> None:
+    def _start(self, *openings: TriggerReceived | TurnResumed) -> None:
         with self._turn_lock:
             if self.busy:
                 raise AgentBusy(
@@ -418,7 +436,7 @@ class Workspace:
                 self._refresh_instructions()
                 self._recount_if_due()
                 self._watch.stop(False)
-                self._agent.receive(*triggers)
+                self._agent.receive(*openings)
             self._problem = ""
             self._watch.phase("waiting")
             self._turn = threading.Thread(target=self._run, name=f"turn of {self.agent_id}", daemon=True)

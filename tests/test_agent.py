@@ -8,7 +8,7 @@ import pytest
 
 from memgpt_core.agent import Silent
 from memgpt_core.errors import ContextOverflow, ModelUnavailable
-from memgpt_core.events import AgentConfigured, Call, StopRequested, TriggerReceived, TurnEnded, encode
+from memgpt_core.events import AgentConfigured, Call, StopRequested, TriggerReceived, TurnEnded, TurnResumed, encode
 from memgpt_core.llm.base import Stopped
 from memgpt_core.memory_functions import edited
 from memgpt_core.queue_manager import total_tokens
@@ -155,6 +155,42 @@ def test_a_model_that_cannot_be_reached_is_a_fault_and_the_message_stays(engine:
     assert events[-2].error == "No server answers. Start it."
     one.tell("and now?")
     assert "hello?" in str(one.model.bodies[-1]["messages"])
+
+
+def test_a_turn_that_broke_off_runs_on_from_where_it_was(engine: Make) -> None:
+    one = engine(reply(call("note_write", True, name="n", text="t")), ModelUnavailable("gone"), say("Here you are."))
+    assert one.tell("a question")[-1].reason == "fault"
+    one.agent.receive(TurnResumed())
+    one.agent.run_turn()
+    after = [event for event in one.events if event.turn == 1]
+    assert sent(after) == ["Here you are."]
+    assert [event.step for event in after if event.kind == "prompt_built"] == [1, 2, 3]
+    assert one.model.bodies[-1]["messages"] == one.model.bodies[-2]["messages"]
+    assert rerun(one.events).identical
+
+
+def test_a_turn_resumed_after_its_step_limit_gets_as_many_steps_again(engine: Make) -> None:
+    counter = iter(range(1000))
+    one = engine(
+        then=lambda body: reply(call("note_write", heartbeat=True, name=f"n{next(counter)}", text="x")),
+        settings=AgentSettings(step_cap=3),
+    )
+    assert one.tell("go")[-1].reason == "step_limit"
+    one.agent.receive(TurnResumed())
+    one.agent.run_turn()
+    assert one.state.step == 6
+    assert rerun(one.events).identical
+
+
+def test_slips_of_the_model_are_counted(engine: Make) -> None:
+    one = engine(
+        reply(call("no_such")),
+        reply(),
+        reply(content='{"name": "send_message", "arguments": {"message": "hi"}}'),
+    )
+    one.tell("go")
+    state = one.state
+    assert (state.calls, state.failed_calls, state.salvaged_replies, state.empty_replies) == (2, 1, 1, 1)
 
 
 def test_a_stop_in_the_model_call_keeps_nothing_of_it(engine: Make) -> None:

@@ -55,6 +55,7 @@ FIELDS: dict[str, dict[str, object]] = {
         "token_factor": 1.25,
         "author": "human",
     },
+    "turn_resumed": {"author": "human"},
     "context_recounted": {"counts": {"instructions": 410, "m9": 12}, "counted_by": "qwen3:4b"},
     "truncation_suspected": {"ours": 5000, "server": 2050, "window_tokens": 4096},
     "instructions_defined": {

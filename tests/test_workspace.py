@@ -480,6 +480,23 @@ def test_a_model_whose_server_is_not_there_is_a_fault_that_says_what_to_do(house
     assert "Memscope itself" not in fault.error
 
 
+def test_a_turn_that_broke_off_can_be_resumed_and_one_that_did_not_cannot(house: House) -> None:
+    ws = house.open()
+    say_to(ws)
+    assert not ws.can_resume
+    with pytest.raises(EditRefused, match="nothing to run again"):
+        ws.resume()
+    settings = ws.state().settings
+    ws._journal.commit(AgentConfigured(settings=settings.model_copy(update={"model": "not-here:1b"})))
+    say_to(ws, "answer me")
+    assert ws.can_resume
+    ws._journal.commit(AgentConfigured(settings=settings))
+    ws.resume()
+    assert ws.wait_idle(20)
+    assert ws.state().turn_end == "yielded"
+    assert not ws.can_resume
+
+
 def test_a_full_disk_is_told_and_when_there_is_room_the_agent_goes_on(house: House) -> None:
     ws = house.open()
     say_to(ws)
