@@ -175,7 +175,9 @@ def test_the_screens_use_the_doors() -> None:
     for path in [ROOT / "app.py", *(ROOT / "pages").rglob("*.py")]:
         for target in own(path):
             if floor(target) in (2, 3):
-                assert target in ("verify", "replay", "blueprint", "connection", "trial"), f"{path.name} imports {target}"
+                assert target in ("verify", "replay", "blueprint", "connection", "trial"), (
+                    f"{path.name} imports {target}"
+                )
 
 
 def test_the_visible_top_level_is_the_seven() -> None:
