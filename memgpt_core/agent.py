@@ -209,12 +209,15 @@ class Agent:
 
     def _compare_counts(self, ours: int, reply: Reply) -> None:
         """Say it loudly when the server saw clearly less of the prompt than was sent."""
-        server = reply.measured.prompt_tokens or 0
+        server, served = reply.measured.prompt_tokens or 0, reply.measured.served_window or 0
 
         def decide(state: State) -> Event | None:
-            if not looks_truncated(ours, server, exact=bool(state.counted_by) or state.settings.model == DEMO):
+            exact = bool(state.counted_by) or state.settings.model == DEMO
+            # A server that answers a prompt larger than the window it serves has cut it, whatever it counts.
+            too_large = 0 < served < ours and 0 < server <= served
+            if not too_large and not looks_truncated(ours, server, exact=exact):
                 return None
-            return TruncationSuspected(ours=ours, server=server, window_tokens=reply.measured.served_window or 0)
+            return TruncationSuspected(ours=ours, server=server, window_tokens=served)
 
         self._journal.commit(decide)
 

@@ -132,6 +132,9 @@ class Connection:
     def look_again(self) -> None:
         """Have the server looked at now, in the background."""
         self._looked_at = time.monotonic()
+        if self._view.state == "missing":
+            self._view = self._view._replace(state="looking", why=f"Looking for a server at {self.host}.")
+            self.version += 1
         self._wanted.set()
         self._look()
 

@@ -131,6 +131,9 @@ INITIAL = State()
 
 
 EDGE_OF_WINDOW = 0.98
+FACTOR_BOUNDS = (0.8, 1.6)
+"""How far an estimate may really be off over a whole prompt; beyond it something else is going on."""
+
 CUT_BELOW_EXACT, CUT_BELOW_ESTIMATE = 0.95, 0.7
 """A server that counts less than this share of our count has cut the prompt; an estimate may be off by more."""
 
@@ -256,11 +259,11 @@ def _model_replied(state: State, event: Any) -> _Changes:
     if event.purpose == "turn":
         if not queues_message(event):
             changes["empty_replies"] = state.empty_replies + 1
-        changes.update(_learned(state, event.measured.prompt_tokens or 0))
+        changes.update(_learned(state, event.measured.prompt_tokens or 0, event.measured.served_window or 0))
     return changes
 
 
-def _learned(state: State, server: int) -> _Changes:
+def _learned(state: State, server: int, served_window: int) -> _Changes:
     """What the server's count of a prompt teaches: the factor of an estimate, the template of an exact count.
 
     Moving averages, 0.7 old + 0.3 new: over whole prompts they come within a few percent in a handful of steps.
@@ -271,13 +274,17 @@ def _learned(state: State, server: int) -> _Changes:
     exact = bool(state.counted_by)
     ours = round(raw * state.token_factor) + template
     # A count at the edge of the window, or far below ours, is that of a cut prompt and teaches nothing.
-    edge = server >= EDGE_OF_WINDOW * state.settings.window_tokens
+    window = min(state.settings.window_tokens, served_window or state.settings.window_tokens)
+    edge = server >= EDGE_OF_WINDOW * window or ours > window
     if state.settings.model == DEMO or server <= 0 or raw <= 0 or edge or looks_truncated(ours, server, exact=exact):
         return {}
     if exact:
         seen = max(0, server - raw)
         return {"template_tokens": round(0.7 * template + 0.3 * seen) if template else seen}
-    return {"token_factor": round(0.7 * state.token_factor + 0.3 * (server - template) / raw, 6)}
+    # Bounded: a server that cuts each longer prompt to the same length would otherwise teach, step by step, that
+    # our texts are small.
+    share = min(max((server - template) / raw, FACTOR_BOUNDS[0]), FACTOR_BOUNDS[1])
+    return {"token_factor": round(0.7 * state.token_factor + 0.3 * share, 6)}
 
 
 def _function_returned(state: State, event: Any) -> _Changes:

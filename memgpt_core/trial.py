@@ -240,7 +240,7 @@ def _verdict(done: Sequence[Exchange]) -> str:
         return f"Usable with care: it passed {passed} of {len(done)} exchanges; {failed}."
     return (
         f"Not fit for this work: it passed {passed} of {len(done)} exchanges. Expect lost facts and missing replies; "
-        "try a larger model, or structured output in place of tools."
+        "try a larger model, or the other way of calling (tools or structured output)."
     )
 
 
@@ -258,7 +258,8 @@ class Trials:
         self._failed: dict[str, str] = {}
 
     def start(self, settings: AgentSettings) -> None:
-        """Try the model of these settings in the background."""
+        """Try the model of these settings in the background, in the `memgpt` protocol, whose calls show the most."""
+        settings = settings.model_copy(update={"protocol": "memgpt"})
         model = settings.model
         if model in self._running:
             return

@@ -135,6 +135,27 @@ def test_a_server_that_saw_far_less_is_said_loudly_and_teaches_nothing(engine: M
     assert rerun(one.events).identical
 
 
+def test_a_server_that_cuts_every_prompt_to_the_same_length_is_found_out(engine: Make) -> None:
+    one = engine(settings=AgentSettings(model="m", window_tokens=8192, reserve_tokens=512))
+    for number in range(60):
+        one.model.script = [
+            reply(call("send_message", message="words " * 40))._replace(measured=Measured(prompt_tokens=2300))
+        ]
+        events = one.tell(f"message {number} " + "chatter " * 60)
+        if "truncation_suspected" in kinds(events):
+            break
+    assert "truncation_suspected" in kinds(events)
+    assert one.state.token_factor >= 0.8
+
+
+def test_an_answer_to_a_prompt_larger_than_the_served_window_is_suspect(engine: Make) -> None:
+    one = engine(settings=AgentSettings(model="m"))
+    one.model.script = [say("ok")._replace(measured=Measured(prompt_tokens=1450, served_window=1500))]
+    suspected = next(event for event in one.tell("hi") if event.kind == "truncation_suspected")
+    assert suspected.window_tokens == 1500
+    assert one.state.token_factor == 1.0
+
+
 def test_no_count_and_a_count_at_the_edge_of_the_window_teach_nothing(engine: Make) -> None:
     one = engine(say("ok"), settings=AgentSettings(model="m", window_tokens=2400, reserve_tokens=64))
     one.tell("hi")

@@ -47,8 +47,8 @@ class Step(NamedTuple):
 
     @property
     def measured(self) -> bool:
-        """Whether a model server told anything; the demo model does not."""
-        return self.reply_tokens is not None or self.generate_s is not None or self.load_s is not None
+        """Whether a model server's clock told anything; the demo model has none."""
+        return any(stage is not None for stage in (self.load_s, self.prefill_s, self.generate_s))
 
 
 def steps(events: Iterable[Event], model: str = "") -> list[Step]:
@@ -57,7 +57,9 @@ def steps(events: Iterable[Event], model: str = "") -> list[Step]:
     ours: int | None = None
     changed = ""
     for event in events:
-        if event.kind == "agent_configured":
+        if event.kind == "agent_created":
+            model = event.settings.model
+        elif event.kind == "agent_configured":
             changed = event.settings.model if model and event.settings.model != model else ""
             model = event.settings.model
         elif event.kind == "prompt_built":
@@ -91,25 +93,51 @@ def _step(event: Any, ours: int | None, changed: str) -> Step:
     )
 
 
-def figures(step: Step) -> list[str]:
-    """The step in a few phrases, each saying what its number counts; empty where no server told anything."""
-    if not step.measured:
-        return []
-    found = []
-    if step.reply_tokens is not None:
-        found.append(f"{step.reply_tokens:,} tokens written")
-    if step.tokens_per_s is not None:
-        found[-1] += f" at {step.tokens_per_s:.1f} tokens/s"
-    if step.prompt_tokens is not None:
-        prompt = f"prompt {step.prompt_tokens:,} tokens"
-        if step.cached_tokens is not None and step.fresh_tokens is not None:
-            prompt += f": {step.cached_tokens:,} cached + {step.fresh_tokens:,} fresh"
-        found.append(prompt)
-    stages = (("load", step.load_s), ("read the prompt", step.prefill_s), ("generate", step.generate_s))
-    told = [f"{name} {seconds_text(value)}" for name, value in stages if value is not None]
-    if told:
-        found.append(", ".join(told))
-    return found
+class Row(NamedTuple):
+    """A step's figures as text under `COLUMNS`; a dash where the server told nothing."""
+
+    step: str
+    written: str
+    speed: str
+    cached: str
+    fresh: str
+    load: str
+    prefill: str
+    generate: str
+
+
+COLUMNS = Row(
+    "", "tokens written", "tokens/s", "prompt tokens cached", "prompt tokens fresh", "load", "read prompt", "generate"
+)
+"""What each figure counts."""
+
+
+def rows(steps: Iterable[Step]) -> list[Row]:
+    """The steps that a server measured, as text."""
+    return [_row(step) for step in steps if step.measured]
+
+
+def _row(step: Step) -> Row:
+    # A server that does not count cached tokens tells the whole prompt only.
+    whole = step.prompt_tokens is not None and step.fresh_tokens is None
+    return Row(
+        step=f"Step {step.step}" if step.purpose == "turn" else "Summary",
+        written=_count(step.reply_tokens),
+        speed="–" if step.tokens_per_s is None else f"{step.tokens_per_s:.1f}",
+        cached=_count(step.cached_tokens),
+        fresh=f"{step.prompt_tokens:,} in all" if whole else _count(step.fresh_tokens),
+        load=_seconds(step.load_s),
+        prefill=_seconds(step.prefill_s),
+        generate=_seconds(step.generate_s),
+    )
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else seconds_text(value)
 
 
 def seconds_text(seconds: float) -> str:

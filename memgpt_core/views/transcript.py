@@ -49,7 +49,7 @@ ENDS = {
     "step_limit": "The turn was ended at its limit of model calls. Send another message to let the agent go on.",
     "repeating": "The turn was ended because the agent made the same call three times over.",
     "stopped": "You stopped this turn. What was done before is kept.",
-    "fault": "The turn ended with the fault above. Nothing was lost; send the message again when it is mended.",
+    "fault": "The turn ended with the fault above. Nothing was lost: run the turn on when it is mended.",
     "interrupted": "The program ended during this turn. What was done before is kept; send the message again.",
 }
 """What a person reads about a turn that did not end by itself."""

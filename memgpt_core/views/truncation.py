@@ -38,7 +38,7 @@ def cut(event: Any) -> Cut:
             "beginning of the conversation or of the instructions. This step teaches our token estimate nothing."
         ),
         do=(
-            f"In Settings, {smaller or 'make the window of this agent smaller'}, or let the server give the model a "
-            "larger one (OLLAMA_CONTEXT_LENGTH), then send the message again."
+            f"In Settings, {smaller or 'make the window of this agent smaller'}, or choose a model that is served with "
+            "a larger one; then send the message again."
         ),
     )

@@ -7,6 +7,7 @@ SEND_AS = "send_as"
 OLDER = "older_turns"
 HELD = "held_message"
 SAID = "said"
+OTHER_MODEL = "other_model"
 
 _DEFAULTS = {AGENT: "", SEND_AS: "user", OLDER: 0, HELD: "", SAID: ""}
 

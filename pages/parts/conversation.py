@@ -1,16 +1,23 @@
-"""The conversation: what was said, in bubbles, with what the memory did under each reply."""
+"""The conversation: what was said, in bubbles, with what the memory did and each model call cost under each reply."""
 
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from memgpt_core.llm.demo import UNDERSTANDS
+from memgpt_core.views.changes import changes, sentence
+from memgpt_core.views.timing import Step, steps
 from memgpt_core.views.transcript import Bubble, Move, transcript
+from memgpt_core.views.truncation import cut
 from memgpt_core.workspace import Workspace
 from pages.parts import choices, sent_view
 from pages.parts.frame import attempt
 from pages.parts.markup import details, escape, line, text_box, wrap
 from pages.parts.safe_md import safe_md
+from pages.parts.steps import STYLE, costs, thoughts
 
 SHOWN = 50
 """More bubbles than this make a browser slow while a turn is polled."""
@@ -34,19 +41,87 @@ _NAMES = {
 }
 
 
+BESIDE = ("agent_configured", "truncation_suspected", "turn_resumed")
+"""Events that stand between the bubbles."""
+
+
 def draw_history(ws: Workspace, last_seq: int, last_turn: int, zone: ZoneInfo) -> None:
     """The bubbles up to `last_seq`: the newest ones, and a button for the older."""
+    st.html(STYLE)
     turns = TURNS + st.session_state[choices.OLDER]
     first_turn = max(1, last_turn - turns + 1)
     start = ws.turn_start(first_turn) if first_turn > 1 else 1
-    bubbles = transcript(ws.events(start, last_seq)) if last_seq else []
-    shown = bubbles if st.session_state[choices.OLDER] else bubbles[-SHOWN:]
-    if first_turn > 1 or len(shown) < len(bubbles):
+    items = list(_items(ws, ws.events(start, last_seq))) if last_seq else []
+    shown = items if st.session_state[choices.OLDER] else items[-SHOWN:]
+    if first_turn > 1 or len(shown) < len(items):
         st.button("Older messages", icon=":material/expand_less:", on_click=_older, shortcut="Alt+O", width="stretch")
-    if not bubbles and not ws.busy:
+    if not ws.busy and all(_kind(item) for item, _ in items):
         _empty(ws)
-    for bubble in shown:
-        draw_bubble(ws, bubble, zone, finished=True)
+    for item, led in shown:
+        _draw(ws, item, led, zone, finished=True)
+    if ws.can_resume:
+        _ways_on(ws, [item for item, _ in shown])
+
+
+def draw_running(ws: Workspace, from_seq: int, zone: ZoneInfo) -> None:
+    """What the running turn has brought so far."""
+    for item, led in _items(ws, ws.events(from_seq)):
+        _draw(ws, item, led, zone, finished=False)
+
+
+def _items(ws: Workspace, events: Sequence[Any]) -> Iterator[tuple[Any, list[Step]]]:
+    """Bubbles and the events between them, in the order of the log; each reply with the model calls that led to it.
+
+    Calls that have led to nothing yet come last, with None.
+    """
+    found: list[Any] = sorted(
+        [*transcript(events), *(event for event in events if event.kind in BESIDE and event.seq > 1)],
+        key=lambda item: item.seq,
+    )
+    known = bool(found) and events[0].seq > 1 and any(_kind(item) == "agent_configured" for item in found)
+    called = steps(events, ws.state(at=events[0].seq - 1).settings.model if known else "")
+    for item in found:
+        led = [step for step in called if step.seq < item.seq] if getattr(item, "who", "") in ("agent", "end") else []
+        called = called[len(led) :]
+        yield item, led
+    if called:
+        yield None, called
+
+
+def _kind(item: Any) -> str:
+    """The kind of an event between the bubbles; empty for a bubble."""
+    return getattr(item, "kind", "")
+
+
+def _draw(ws: Workspace, item: Any, led: list[Step], zone: ZoneInfo, *, finished: bool) -> None:
+    if item is None:
+        st.html(wrap(thoughts(led), costs(led)))
+    elif _kind(item) == "agent_configured":
+        st.html(wrap(_configured(ws, item, zone)))
+    elif _kind(item) == "truncation_suspected":
+        st.html(wrap(_cut(item, zone)))
+    elif _kind(item) == "turn_resumed":
+        st.html(wrap(f'<div class="ms-note"><b>You had the turn run on</b> {_stamp(item, zone)}</div>'))
+    else:
+        _bubble(ws, item, led, zone, finished=finished)
+
+
+def _configured(ws: Workspace, event: Any, zone: ZoneInfo) -> str:
+    before = ws.state(at=event.seq - 1).settings.model_dump()
+    what = sentence(changes(before, event.settings.model_dump())) or "nothing differs"
+    return (
+        f'<div class="ms-note"><b>Settings changed</b> {_stamp(event, zone)}<br>{escape(what)}. '
+        "They hold from the next step on.</div>"
+    )
+
+
+def _cut(event: Any, zone: ZoneInfo) -> str:
+    told = cut(event)
+    return (
+        f'<div class="ms-note bad" role="alert" style="border:2px solid #c0392b;border-left-width:6px">'
+        f"<b>The model server seems to have cut the prompt</b> {_stamp(event, zone)}<br>{escape(told.says)}"
+        f"<br>{escape(told.means)}<br><b>What to do:</b> {escape(told.do)}</div>"
+    )
 
 
 def _older() -> None:
@@ -66,7 +141,7 @@ def _empty(ws: Workspace) -> None:
             st.button(example, key=f"try:{what}", on_click=attempt, args=(ws.send, example), help=what)
 
 
-def draw_bubble(ws: Workspace, bubble: Bubble, zone: ZoneInfo, *, finished: bool) -> None:
+def _bubble(ws: Workspace, bubble: Bubble, led: list[Step], zone: ZoneInfo, *, finished: bool) -> None:
     """One bubble; a finished reply also says what was in the window."""
     if bubble.who == "user":
         with st.chat_message("user", avatar=":material/person:"):
@@ -75,32 +150,56 @@ def draw_bubble(ws: Workspace, bubble: Bubble, zone: ZoneInfo, *, finished: bool
     elif bubble.who == "agent":
         with st.chat_message("assistant", avatar=":material/memory:"):
             st.markdown(safe_md(bubble.text))
-            st.html(wrap(_when(bubble, zone), _under(bubble)))
+            st.html(wrap(_when(bubble, zone), _under(bubble, led)))
             if finished and bubble.prompt_seq:
                 sent_view.draw(ws, bubble.prompt_seq, bubble.seq)
     else:
-        st.html(wrap(_separator(bubble, zone)))
+        st.html(wrap(_separator(bubble, led, zone)))
+
+
+def _ways_on(ws: Workspace, shown: Sequence[Any]) -> None:
+    """After a turn that broke off: run it on, and where to mend what the model or its server did."""
+    newest = next((item for item in reversed(shown) if getattr(item, "who", "") in ("fault", "end")), None)
+    faults = [item for item in shown if getattr(item, "who", "") == "fault" and newest and item.turn == newest.turn]
+    event: Any = ws.event(faults[-1].seq) if faults else None
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.button(
+            "Run the turn on",
+            key="resume",
+            icon=":material/play_arrow:",
+            on_click=attempt,
+            args=(ws.resume,),
+            help="The same messages, a new step, with the settings as they are now.",
+        )
+        if event is not None and event.where == "model":
+            st.page_link(
+                "pages/settings.py",
+                label="Model and connection settings",
+                icon=":material/tune:",
+                query_params={"agent": ws.agent_id},
+            )
 
 
 def _when(bubble: Bubble, zone: ZoneInfo) -> str:
-    here = bubble.at.astimezone(zone)
-    utc = f"{bubble.at:%Y-%m-%d %H:%M:%S} UTC, event {bubble.seq}, turn {bubble.turn}"
-    plain = " · plain text, sent without send_message" if bubble.plain else ""
-    return f'<span class="soft" title="{utc}">{here:%d %b %H:%M}{plain}</span>'
+    return _stamp(bubble, zone, " · plain text, sent without send_message" if bubble.plain else "")
 
 
-def _separator(bubble: Bubble, zone: ZoneInfo) -> str:
+def _stamp(where: Any, zone: ZoneInfo, more: str = "") -> str:
+    """When it was, with event and turn on hover; `where` has `seq`, `at` and `turn`."""
+    at: datetime = where.at
+    utc = f"{at:%Y-%m-%d %H:%M:%S} UTC, event {where.seq}, turn {where.turn}"
+    return f'<span class="soft" title="{utc}">{at.astimezone(zone):%d %b %H:%M}{more}</span>'
+
+
+def _separator(bubble: Bubble, led: list[Step], zone: ZoneInfo) -> str:
     key, name = _NAMES[bubble.who]
     bad = " bad" if bubble.who in ("fault", "warning") else ""
     note = f'<div class="ms-note ms-{key}{bad}"><b>{name}</b> {_when(bubble, zone)}<br>{escape(bubble.text)}</div>'
-    return note + _under(bubble)
+    return note + _under(bubble, led)
 
 
-def _under(bubble: Bubble) -> str:
-    moves = "".join(_move(move) for move in bubble.moves)
-    if not bubble.thoughts:
-        return moves
-    return moves + details('<span class="soft">Inner monologue</span>', text_box(bubble.thoughts))
+def _under(bubble: Bubble, led: list[Step]) -> str:
+    return "".join(_move(move) for move in bubble.moves) + thoughts(led) + costs(led)
 
 
 def _move(move: Move) -> str:

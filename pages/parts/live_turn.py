@@ -4,9 +4,8 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from memgpt_core.views.transcript import transcript
 from memgpt_core.workspace import Workspace
-from pages.parts.conversation import draw_bubble
+from pages.parts.conversation import draw_running
 from pages.parts.frame import attempt
 from pages.parts.markup import details, escape, text_box, wrap
 from pages.parts.safe_md import safe_md
@@ -17,7 +16,8 @@ IDLE_EVERY_S = 2.0
 
 SAYS = {
     "idle": "Idle",
-    "waiting": "Waiting for the model",
+    "waiting": "Waiting",
+    "loading the model": "Loading the model",
     "reading the prompt": "Reading the prompt",
     "generating": "Generating",
     "running a function": "Running a function",
@@ -28,8 +28,7 @@ SAYS = {
 
 def draw_tail(ws: Workspace, from_seq: int, zone: ZoneInfo) -> None:
     """What the running turn has brought so far."""
-    for bubble in transcript(ws.events(from_seq)):
-        draw_bubble(ws, bubble, zone, finished=False)
+    draw_running(ws, from_seq, zone)
     partial = ws.partial()
     if not partial.text and not partial.thoughts:
         return
@@ -37,7 +36,7 @@ def draw_tail(ws: Workspace, from_seq: int, zone: ZoneInfo) -> None:
         if partial.text:
             st.markdown(safe_md(partial.text) + " ▌")
         if partial.thoughts:
-            st.html(wrap(details('<span class="soft">Inner monologue</span>', text_box(partial.thoughts), opened=True)))
+            st.html(wrap(details('<span class="soft">Thinking</span>', text_box(partial.thoughts), opened=True)))
 
 
 def draw_pulse(ws: Workspace) -> None:
@@ -61,7 +60,10 @@ def draw_pulse(ws: Workspace) -> None:
 def _phase(phase: str, detail: str, since_s: float, busy: bool) -> str:
     if not busy:
         return '<span class="ms-dot"></span><b>Idle</b> <span class="soft">the agent waits for a message</span>'
-    what = f" <b>{escape(detail)}</b>" if detail else ""
+    if phase == "waiting" and not detail:
+        detail = "for the model"
+    # Whom or what it waits for is the half of a sentence; of a function or a model the name stands out.
+    what = f" {escape(detail)}" if phase == "waiting" else f" <b>{escape(detail)}</b>" if detail else ""
     return (
         f'<span class="ms-dot on"></span><b>{escape(SAYS[phase])}</b>{what} '
         f'<span class="soft num">{since_s:.1f} s</span>'

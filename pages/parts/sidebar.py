@@ -6,11 +6,15 @@ import streamlit as st
 
 from memgpt_core.home import AgentCard, Home
 from memgpt_core.llm.demo import UNDERSTANDS
+from memgpt_core.settings import DEMO
 from memgpt_core.workspace import Workspace
-from pages.parts import choices
+from pages.parts import choices, connection
 from pages.parts.safe_md import safe_md
 
-PAGES = (("app.py", "Chat", ":material/forum:"),)
+PAGES = (
+    ("app.py", "Chat", ":material/forum:"),
+    ("pages/settings.py", "Settings", ":material/tune:"),
+)
 """Every page there is: file, name, icon."""
 
 SHORTCUTS = (
@@ -31,7 +35,9 @@ def draw(home: Home, ws: Workspace | None) -> None:
         _agents(home, ws)
         _samples(home)
         if ws is not None:
-            _model(ws)
+            _model(home, ws)
+            connection.draw_line(home)
+            _alarm(ws)
             _notices(ws)
         _shortcuts()
 
@@ -57,9 +63,6 @@ def _agents(home: Home, ws: Workspace | None) -> None:
     )
     if here and cards[here].about:
         st.caption(safe_md(cards[here].about))
-    for card in cards.values():
-        if card.id != here and (card.busy or card.problem):
-            st.caption(safe_md(f"{card.name}: {card.problem or 'a turn is running'}"))
     for card in cards.values():
         if card.busy and card.id != here:
             st.caption(f"{safe_md(card.name)} is in the middle of a turn.")
@@ -99,10 +102,13 @@ def _samples(home: Home) -> None:
                 st.rerun()
 
 
-def _model(ws: Workspace) -> None:
-    state = ws.state()
-    if state.settings.model != "demo":
-        st.caption(f"Model: **{safe_md(state.settings.model)}**")
+def _model(home: Home, ws: Workspace) -> None:
+    name = ws.state().settings.model
+    if name != DEMO:
+        st.caption(f"Model: **{safe_md(name)}**")
+        card = home.connection.card(name)
+        if card is not None and card.cloud:
+            st.warning("This model leaves the machine: main context goes to Ollama's cloud.", icon=":material/cloud:")
         return
     with st.popover("Demo model, no language model", icon=":material/smart_toy:", width="stretch"):
         st.markdown(
@@ -112,6 +118,15 @@ def _model(ws: Workspace) -> None:
         for what, example in UNDERSTANDS:
             st.markdown(f"**{safe_md(what)}**")
             st.code(example, language=None, wrap_lines=True)
+
+
+def _alarm(ws: Workspace) -> None:
+    """The newest turn's cut prompt, in sight wherever the conversation is scrolled to."""
+    cuts = ws.rows(
+        "SELECT count(*) AS n FROM events WHERE kind = 'truncation_suspected' AND turn = ?", [ws.state().turn]
+    )
+    if cuts[0]["n"]:
+        st.error("The model server probably cut the last prompt; see the conversation.", icon=":material/cut:")
 
 
 def _notices(ws: Workspace) -> None:

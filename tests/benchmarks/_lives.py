@@ -69,7 +69,7 @@ class Talker:
         else:
             calls = (self._speak(),) if body["messages"][-1]["role"] == "tool" else self._begin()
             thoughts = text(self.rng, 20)
-            reply = Reply(thoughts, "", calls, "stop", Measured(prompt_tokens=5000, reply_tokens=120, generate_s=1.5))
+            reply = Reply(thoughts, "", calls, "stop", Measured(reply_tokens=120, generate_s=1.5))
         self.in_model_s += self._clock() - started
         return reply
 
