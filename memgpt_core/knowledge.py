@@ -28,6 +28,11 @@ class Knowledge:
         with self._lock:
             return dict(self._models.get(model, {}))
 
+    def models(self) -> list[str]:
+        """Every model something is known of."""
+        with self._lock:
+            return list(self._models)
+
     def learn(self, model: str, **facts: Any) -> None:
         """Keep facts about a model beside those already known; a disk that takes nothing is no error."""
         with self._lock:

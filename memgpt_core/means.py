@@ -10,7 +10,7 @@ from memgpt_core.connection import Connection
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.embedding.hashing import HashingEmbedder
 from memgpt_core.embedding.ollama import OllamaEmbedder
-from memgpt_core.settings import DEMO
+from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.state import State
 
 
@@ -27,6 +27,22 @@ class Means:
     def counter(self, model: str) -> Callable[[str], int] | None:
         """Exact token counts by the model's vocabulary; None when it is not there (yet)."""
         return self._connection.vocabulary(model) if self._connection and model != DEMO else None
+
+    def serve(self, agent_id: str, settings: AgentSettings) -> AgentSettings:
+        """Settings that ask for the one window all agents of the model share, the largest any of them wants.
+
+        Two agents that asked for different windows would have the server load the model anew at each turn.
+        """
+        if self._connection is None or settings.model == DEMO:
+            return settings.model_copy(update={"served_tokens": 0})
+        knowledge = self._connection.knowledge
+        for model in knowledge.models():
+            windows = knowledge.of(model).get("windows", {})
+            if agent_id in windows and model != settings.model:
+                knowledge.learn(model, windows={agent: size for agent, size in windows.items() if agent != agent_id})
+        windows = {**knowledge.of(settings.model).get("windows", {}), agent_id: settings.window_tokens}
+        knowledge.learn(settings.model, windows=windows)
+        return settings.model_copy(update={"served_tokens": max(windows.values())})
 
     def keep_learned(self, state: State) -> None:
         """Keep what an agent's turns taught about its model for the next agent that uses it."""

@@ -247,7 +247,7 @@ def options(state: State) -> dict[str, Any]:
         "truncate": False,
         "shift": False,
         "options": {
-            "num_ctx": settings.window_tokens,
+            "num_ctx": settings.num_ctx,
             "num_predict": settings.reserve_tokens,
             "temperature": settings.temperature,
             **({"top_p": settings.top_p} if settings.top_p is not None else {}),

@@ -35,6 +35,8 @@ class AgentSettings(BaseModel):
         calling: `tools` for models with tool support; `structured` has the others fill in a JSON form.
         think: whether a thinking model thinks, or how hard.
         seed: None for the agent's own.
+        served_tokens: the window the model is asked to be served with, where it is larger than this agent's own:
+            one for all agents of a model, because another one has the server load the model anew.
 
     Raises:
         pydantic.ValidationError: a value out of its range, or a warning mark above the flush mark.
@@ -63,6 +65,12 @@ class AgentSettings(BaseModel):
     top_k: int | None = Field(default=None, ge=1)
     seed: int | None = None
     keep_alive_minutes: float = Field(default=10, ge=0)
+    served_tokens: int = Field(default=0, ge=0)
+
+    @property
+    def num_ctx(self) -> int:
+        """The window asked of the model server, in tokens."""
+        return max(self.window_tokens, self.served_tokens)
 
     @property
     def limit_tokens(self) -> int:

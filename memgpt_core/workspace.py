@@ -330,7 +330,7 @@ class Workspace:
                     f"{self._journal.state.name} is in the middle of a turn. Wait for it, or stop it first."
                 )
             before = self._journal.state
-            if settings == before.settings:
+            if settings.model_copy(update={"served_tokens": before.settings.served_tokens}) == before.settings:
                 return
             if settings.embedder != before.settings.embedder:
                 self._means.learn_dimension(settings.embedder)
@@ -351,7 +351,8 @@ class Workspace:
                 )
                 if refused := refusal(fixed_tokens(fold([recounted], after)), settings):
                     raise ConfigurationRefused(refused)
-                self._journal.commit_many([configured, defined, recounted])
+                served = configured.model_copy(update={"settings": self._means.serve(self.agent_id, settings)})
+                self._journal.commit_many([served, defined, recounted])
             if settings.embedder != before.settings.embedder:
                 self._reopen_projections()
 
@@ -403,6 +404,14 @@ class Workspace:
         state = self._journal.state
         return counted_by(self._means.counter(state.settings.model) if state.counted_by else None)
 
+    def _share_window(self) -> None:
+        """Ask for the window that the model's other agents want too, as an event, so that nothing is reloaded."""
+        state = self._journal.state
+        served = self._means.serve(self.agent_id, state.settings)
+        if served.num_ctx != state.settings.num_ctx:
+            same = {"template_tokens": state.template_tokens, "token_factor": state.token_factor}
+            self._journal.commit(AgentConfigured(settings=served, author="engine", **same))
+
     def _recount_if_due(self) -> None:
         """Count the window anew when the model's vocabulary has come, or has gone with its server."""
         state = self._journal.state
@@ -434,6 +443,7 @@ class Workspace:
             with self._counting():
                 self._end_interrupted()
                 self._refresh_instructions()
+                self._share_window()
                 self._recount_if_due()
                 self._watch.stop(False)
                 self._agent.receive(*openings)

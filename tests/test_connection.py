@@ -196,12 +196,45 @@ def test_changing_the_model_is_an_event_and_the_next_request_names_it(stub: Stub
     assert stub.at("/api/chat")[0].json["model"] == model
 
 
+def test_a_model_without_tool_support_fills_in_forms_over_the_wire(stub: Stub, home: Home) -> None:
+    view = found(home.connection)
+    model = next(card.name for card in view.models if not card.tools and not card.embedding)
+    workspace = home.open(home.create(Blueprint(name="Tester")))
+    settings = workspace.state().settings.model_copy(update={"model": model, "calling": "structured"})
+    workspace.configure(settings.model_copy(update={"window_tokens": 8192}))
+    state = state_after(home, workspace.agent_id, "Please remember my bike is blue.")
+    events = workspace.events(1)
+    assert "bike is blue" in state.blocks["human"].value
+    assert sent(events)
+    assert "truncation_suspected" not in kinds(events)
+    assert not any(event.salvaged for event in events if event.kind == "model_replied")
+    asked = stub.at("/api/chat")[0].json
+    assert "tools" not in asked
+    assert asked["format"]["anyOf"]
+
+
 def test_a_window_too_small_is_refused_with_the_numbers_and_nothing_changes(home: Home) -> None:
     workspace = home.open(home.create(Blueprint(name="Tester")))
     before = workspace.last_seq
     with pytest.raises(ConfigurationRefused, match="2048"):
         workspace.configure(workspace.state().settings.model_copy(update={"window_tokens": 2048}))
     assert workspace.last_seq == before
+
+
+def test_agents_of_one_model_ask_for_one_window_so_that_it_is_loaded_once(stub: Stub, home: Home) -> None:
+    model = tools_model(home)
+    small, large = (home.open(home.create(Blueprint(name=name))) for name in ("Small", "Large"))
+    for workspace, window in ((small, 4096), (large, 8192)):
+        changed = {"model": model, "window_tokens": window}
+        workspace.configure(workspace.state().settings.model_copy(update=changed))
+    for workspace in (small, large, small):
+        state_after(home, workspace.agent_id, "hello")
+    asked = [request.json["options"]["num_ctx"] for request in stub.at("/api/chat")]
+    assert set(asked) == {8192}
+    assert small.state().settings.window_tokens == 4096
+    large.configure(large.state().settings.model_copy(update={"window_tokens": 6144}))
+    state_after(home, small.agent_id, "hello again")
+    assert stub.at("/api/chat")[-1].json["options"]["num_ctx"] == 6144
 
 
 def test_settings_wait_for_the_turn(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,10 @@ _TEXTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "calling": ("Function calling", lambda value: CALLINGS.get(value, value)),
     "think": ("Thinking", lambda value: THINK.get(value, value)),
     "window_tokens": ("Window", _tokens),
+    "served_tokens": (
+        "Window asked of the server, shared by the model's agents",
+        lambda value: _tokens(value) if value else "this agent's own",
+    ),
     "reserve_tokens": ("Reply reserve", _tokens),
     "warn_share": ("Warning mark", _share),
     "flush_share": ("Flush mark", _share),

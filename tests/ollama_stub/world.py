@@ -158,6 +158,10 @@ class World:
 
     def _stream(self, body: dict[str, Any], tokens: int, *, native: bool) -> Answer:
         thinking, content, calls = self._reply(body)
+        if calls and body.get("format"):
+            called = calls.pop()["function"]
+            form = {"thought": content, "function": called["name"], "arguments": called["arguments"]}
+            content = json.dumps(form, ensure_ascii=False)
         lines = [_line(body, thinking=f"{word} ") for word in (thinking.split() if body.get("think") else ())]
         lines += [_line(body, content=piece) for piece in _words(content)]
         end: dict[str, Any] = {"tool_calls": calls} if calls and native else {}
@@ -182,14 +186,15 @@ class World:
     def _reply(self, body: dict[str, Any]) -> tuple[str, str, list[dict[str, Any]]]:
         """Thinking, content and calls: facts are stored when asked for, and every message is answered with an echo."""
         said = _newest_of_the_user(body)
-        tools = {tool["function"]["name"] for tool in body.get("tools", ())}
+        tools = {tool["function"]["name"] for tool in body.get("tools", ())} or _forms(body)
         system = body["messages"][0].get("content", "") if body["messages"] else ""
         if "summariser" in system:
             return "", "The user and the agent spoke; the stub kept no details.", []
         if "send_message" not in tools:
             return "I echo.", f"You said: {said}", []
         fact = said.partition("remember ")[2].strip()
-        stored = body["messages"][-1].get("role") == "tool"
+        last = body["messages"][-1]
+        stored = last.get("role") == "tool" or '"type": "function_result"' in last.get("content", "")
         if fact and not stored and "core_memory_append" in tools:
             arguments = {"label": "human", "content": fact, "request_heartbeat": True}
             return "A fact worth keeping.", "I will keep that.", [self._call("core_memory_append", arguments)]
@@ -199,6 +204,13 @@ class World:
     def _call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self._calls += 1
         return {"id": f"call_stub{self._calls:04}", "function": {"index": 0, "name": name, "arguments": arguments}}
+
+
+def _forms(body: dict[str, Any]) -> set[str]:
+    """The functions that a request's form (`format`) lets a model without tool support name."""
+    form = body.get("format")
+    options = form.get("anyOf", ()) if isinstance(form, dict) else ()
+    return {name for option in options for name in option["properties"]["function"]["enum"]}
 
 
 def _full(model: str) -> str:
