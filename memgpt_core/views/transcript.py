@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.events import Event
-from memgpt_core.prompt import warning_text
 
 Who = Literal["user", "agent", "system", "login", "timer", "upload", "warning", "flush", "fault", "end", "hand"]
 
@@ -109,7 +108,7 @@ def _bubble(event: Any, told: _Turn) -> Bubble | None:
         thoughts, moves = told.take()
         return Bubble("agent", *where, event.text, thoughts, moves, told.prompt_seq, event.plain)
     if kind == "pressure_warned":
-        return Bubble("warning", *where, warning_text(event))
+        return Bubble("warning", *where, _warning(event))
     if kind == "queue_flushed":
         return Bubble("flush", *where, _flush(event))
     if kind == "fault_recorded":
@@ -126,6 +125,13 @@ def _flush(event: Any) -> str:
     return (
         f"{left} left the FIFO queue for recall storage and {freed:,} tokens were freed; "
         f"{who} for {event.covers} in all."
+    )
+
+
+def _warning(event: Any) -> str:
+    return (
+        f"{event.tokens:,} of the {event.flush_tokens:,} tokens at which the oldest messages leave: the agent was told to "
+        "save what must be kept."
     )
 
 

@@ -72,7 +72,6 @@ class DemoModel:
         started = self._clock()
         progress.phase("reading the prompt")
         decision = decide(body)
-        read_at = self._clock()
         progress.phase("generating")
         if decision.say and "send_message" not in _functions(body):
             content, thinking = decision.say, decision.thought
@@ -90,8 +89,6 @@ class DemoModel:
             seconds=ended - started,
             prompt_tokens=count_request(body),
             reply_tokens=count(content) + count(thinking) + (count_json(written) if written else 0),
-            prefill_s=read_at - started,
-            generate_s=ended - read_at,
         )
         return Reply(content, thinking, calls, "stop", measured)
 
