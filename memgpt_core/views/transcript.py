@@ -130,8 +130,8 @@ def _flush(event: Any) -> str:
 
 def _warning(event: Any) -> str:
     return (
-        f"{event.tokens:,} of the {event.flush_tokens:,} tokens at which the oldest messages leave: the agent was told to "
-        "save what must be kept."
+        f"{event.tokens:,} of the {event.flush_tokens:,} tokens at which the oldest messages leave: the agent was told "
+        "to save what must be kept."
     )
 
 
