@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from memgpt_core.agent import Agent
 from memgpt_core.blueprint import define_instructions
-from memgpt_core.connection import Connection, ModelCard
+from memgpt_core.connection import Connection
 from memgpt_core.errors import AgentBusy, ConfigurationRefused, EditRefused, LogClosed, ModelUnavailable, StaleEdit
 from memgpt_core.events import (
     EPOCH,
@@ -189,8 +189,13 @@ class Workspace:
         return self._watch.partial()
 
     def search_mode(self) -> str:
-        """`words+vectors`, or `words` when the agent has no embedder."""
-        return "words" if self.projections.embedder is None else "words+vectors"
+        """`words+vectors`, or `words` when the agent has no embedder or it does not answer."""
+        return self.projections.status().mode
+
+    @property
+    def not_embedded(self) -> int:
+        """Messages and passages whose vector is still missing; they are found by words meanwhile."""
+        return self.projections.status().not_embedded
 
     def notices(self) -> list[str]:
         """What a person must be told: repairs, a read-only log, stores that are behind."""
@@ -236,8 +241,7 @@ class Workspace:
         Raises:
             AgentBusy, LogClosed: as `send`.
         """
-        if self.busy:
-            raise AgentBusy(f"{self._journal.state.name} is in the middle of a turn. Wait for it, or stop it first.")
+        self._refuse_while_busy()
         for at in range(0, len(passages), 500):
             self._journal.commit_many(
                 [
@@ -325,10 +329,7 @@ class Workspace:
             LogClosed: the log takes nothing more.
         """
         with self._turn_lock:
-            if self.busy:
-                raise AgentBusy(
-                    f"{self._journal.state.name} is in the middle of a turn. Wait for it, or stop it first."
-                )
+            self._refuse_while_busy()
             before = self._journal.state
             if settings.model_copy(update={"served_tokens": before.settings.served_tokens}) == before.settings:
                 return
@@ -355,11 +356,6 @@ class Workspace:
                 self._journal.commit_many([served, defined, recounted])
             if settings.embedder != before.settings.embedder:
                 self._reopen_projections()
-
-    def model_card(self) -> ModelCard | None:
-        """The card of the agent's model at the Ollama server; None for the demo model and when it is not there."""
-        model = self._journal.state.settings.model
-        return self._connection.card(model) if self._connection and model != DEMO else None
 
     # --- the stores -------------------------------------------------------------------------------------------
 
@@ -434,10 +430,7 @@ class Workspace:
 
     def _start(self, *openings: TriggerReceived | TurnResumed) -> None:
         with self._turn_lock:
-            if self.busy:
-                raise AgentBusy(
-                    f"{self._journal.state.name} is in the middle of a turn. Wait for it, or stop it first."
-                )
+            self._refuse_while_busy()
             if self._open.log.fault:
                 raise LogClosed(self._open.log.fault)
             with self._counting():
@@ -445,7 +438,9 @@ class Workspace:
                 self._refresh_instructions()
                 self._share_window()
                 self._recount_if_due()
-                self._watch.stop(False)
+            self._watch.stop(False)
+            # Anew: a recount may just have changed the unit.
+            with self._counting():
                 self._agent.receive(*openings)
             self._problem = ""
             self._watch.phase("waiting")
@@ -470,6 +465,10 @@ class Workspace:
             self._journal.commit_many([FaultRecorded(where="defect", error=self._problem), TurnEnded(reason="fault")])
         except LogClosed as fault:
             self._problem += f" {fault}"
+
+    def _refuse_while_busy(self) -> None:
+        if self.busy:
+            raise AgentBusy(f"{self._journal.state.name} is in the middle of a turn. Wait for it, or stop it first.")
 
     def _end_interrupted(self) -> None:
         if self._journal.state.turn_open:

@@ -45,6 +45,8 @@ with frame.enter("Settings") as here:
         rules.draw_functions(draft)
         rules.draw_sampling(draft)
         rules.draw_search(draft, home.connection.view().models)
+        left = ws.not_embedded
+        frame.live(rules.draw_embedding, every_s=1.0 if left else None, until=lambda: left and not ws.not_embedded)(ws)
         settings_draft.draw_bar(draft)
     with beside, st.container(gap="small"):
         frame.live(

@@ -1,5 +1,7 @@
 """A real engine for tests: real log, journal and agent; scripted replies, a fake clock, search over rows."""
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -154,6 +156,18 @@ class Engine:
 
     def close(self) -> None:
         self.log.close()
+
+
+PATIENCE_S = 20.0
+
+
+def until(holds: Callable[[], Any]) -> Any:
+    """Wait for a background thread: what holds, as soon as it does."""
+    ends = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < ends, "it never came to hold"
+        threading.Event().wait(0.01)
+    return found
 
 
 def kinds(events: Sequence[Event]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,10 @@ from memgpt_core.settings import AgentSettings
 from memgpt_core.state import State
 from memgpt_core.trial import PLANS, request, run
 from memgpt_core.turnstile import Turnstile
-from tests.engine import FakeClock, kinds, reply, say, sent
+from tests.engine import PATIENCE_S, FakeClock, kinds, reply, say, sent, until
 from tests.engine import call as a_call
 from tests.ollama_stub.server import Stub, wire
 from tests.ollama_stub.world import World
-
-PATIENCE_S = 20.0
-
-
-def until(holds: Callable[[], Any]) -> Any:
-    """Wait for background threads: what holds, as soon as it does."""
-    ends = time.monotonic() + PATIENCE_S
-    while not (found := holds()):
-        assert time.monotonic() < ends, "it never came to hold"
-        threading.Event().wait(0.01)
-    return found
 
 
 @pytest.fixture
@@ -270,13 +259,13 @@ def test_another_embedder_makes_new_tables_and_search_goes_on(stub: Stub, home: 
     model = next(card.name for card in view.models if card.embedding)
     workspace.configure(workspace.state().settings.model_copy(update={"embedder": f"ollama:{model}"}))
     assert workspace.search_mode() == "words+vectors"
+    until(lambda: not workspace.not_embedded and len(stub.at("/api/embed")) > 1)
     state_after(home, agent_id, "And the washer is part WB-7.")
     hits = workspace.recall("boiler valve", page=1, page_size=5).hits
     assert hits
     until(lambda: workspace.projections.status().not_embedded == 0 and workspace.projections.status().pending == 0)
     assert stub.at("/api/embed")
     assert home.connection.knowledge.of(model)["dim"] > 0
-    home.connection.knowledge.learn(model)
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------

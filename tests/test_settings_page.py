@@ -1,7 +1,5 @@
 """The settings page without a browser, and what a model server leaves in the chat: a stub over real HTTP, no Ollama."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,21 +16,12 @@ from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.workspace import Workspace
 from pages.parts import model_choice
 from pages.parts.connection import shape
+from tests.engine import PATIENCE_S, until
 from tests.ollama_stub.server import Answer, Gate, Request, Stub
 from tests.ollama_stub.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE_S = 20.0
 TOOLS, THINKS, PLAIN, EMBEDS = (f"stub-{name}:latest" for name in ("native", "rendered", "plain", "embed"))
-
-
-def until(holds: Callable[[], Any]) -> Any:
-    """Wait for a thread of the connection: what holds, as soon as it does."""
-    ends = time.monotonic() + PATIENCE_S
-    while not (found := holds()):
-        assert time.monotonic() < ends, "it never came to hold"
-        threading.Event().wait(0.01)
-    return found
 
 
 @pytest.fixture
@@ -544,3 +533,11 @@ def test_who_waits_for_whom_is_said(world: World, found: Home, ws: Workspace) ->
 )
 def test_sizes_are_counted_as_ollama_does(size: int, text: str) -> None:
     assert model_choice.size_text(size) == text
+
+
+def test_what_is_still_to_be_embedded_is_said_and_nothing_when_all_is(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not any("not embedded" in caption.value for caption in settings_page().caption)
+    monkeypatch.setattr(Workspace, "not_embedded", property(lambda _: 1234))
+    assert any("1,234 messages and passages are not embedded" in caption.value for caption in settings_page().caption)

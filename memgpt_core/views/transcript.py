@@ -49,7 +49,7 @@ ENDS = {
     "repeating": "The turn was ended because the agent made the same call three times over.",
     "stopped": "You stopped this turn. What was done before is kept.",
     "fault": "The turn ended with the fault above. Nothing was lost: run the turn on when it is mended.",
-    "interrupted": "The program ended during this turn. What was done before is kept; send the message again.",
+    "interrupted": "The program ended during this turn. What was done before is kept: run the turn on.",
 }
 """What a person reads about a turn that did not end by itself."""
 

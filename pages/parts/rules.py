@@ -125,6 +125,15 @@ def draw_search(draft: Draft, cards: Sequence[ModelCard]) -> None:
         )
 
 
+def draw_embedding(ws: Workspace) -> None:
+    """How much is still to be embedded, as after another model was chosen."""
+    if left := ws.not_embedded:
+        st.caption(
+            f"{left:,} messages and passages are not embedded yet; that goes on in the background, and they are found "
+            "by words meanwhile."
+        )
+
+
 def _functions(draft: Draft) -> list[str]:
     """Every function that can be switched: those offered now, those off, and what the other protocol hides."""
     defined: Any = draft.ws.event(draft.ws.state().instructions_seq)

@@ -133,7 +133,7 @@ def _notices(ws: Workspace) -> None:
     for notice in ws.notices():
         st.warning(safe_md(notice), icon=":material/notifications:")
     if ws.search_mode() == "words":
-        st.caption("Searches by words only: this agent has no embedding model.")
+        st.caption("Searches by words only: no embedding model is chosen, or it does not answer.")
 
 
 def _shortcuts() -> None:

@@ -125,11 +125,6 @@ def read_message(text: str, day: date | None = None) -> Said:
     return said
 
 
-def facts_in(text: str, day: date | None = None) -> list[Fact]:
-    """Only the facts a message states."""
-    return read_message(text, day).facts
-
-
 def _read(clause: str, said: Said, day: date | None) -> None:
     if greeting := _GREETING.match(clause):
         said.talk.append("greeting")

@@ -233,11 +233,6 @@ def _relative(text: str, today: date) -> date | None:
     return None
 
 
-def names_day(text: str) -> bool:
-    """Whether a text names a day at all."""
-    return day_in(text, date(2000, 1, 1)) is not None or any(has_phrase(text, month) for month in MONTHS)
-
-
 def parse_day(text: str) -> date | None:
     """A day written YYYY-MM-DD at the beginning of a text."""
     try:
