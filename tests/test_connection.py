@@ -14,6 +14,8 @@ from memgpt_core.errors import AgentBusy, ConfigurationRefused
 from memgpt_core.home import Home
 from memgpt_core.knowledge import Knowledge
 from memgpt_core.llm.base import Stopped
+from memgpt_core.means import Means
+from memgpt_core.prompt import message_of
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import State
 from memgpt_core.trial import PLANS, request, run
@@ -231,6 +233,23 @@ def test_settings_wait_for_the_turn(home: Home, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(type(workspace), "busy", property(lambda _: True))
     with pytest.raises(AgentBusy):
         workspace.configure(workspace.state().settings.model_copy(update={"step_cap": 3}))
+
+
+def test_when_the_vocabulary_has_come_the_window_and_the_next_message_are_counted_by_it(
+    stub: Stub, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = home.open(home.create(Blueprint(name="Tester")))
+    workspace.configure(workspace.state().settings.model_copy(update={"model": tools_model(home)}))
+    assert workspace.state().counted_by == ""
+    before = workspace.last_seq
+    monkeypatch.setattr(Means, "counter", lambda self, model: len)
+    workspace.send("hello there")
+    assert workspace.wait_idle(PATIENCE_S)
+    events = workspace.events(before + 1)
+    assert "context_recounted" in kinds(events)
+    trigger = next(event for event in events if event.kind == "trigger_received" and event.cause == "user")
+    assert trigger.measured.tokens == len(message_of(trigger)["content"])
+    assert workspace.state().instructions_tokens > 1500, "counted in characters now"
 
 
 def test_the_same_settings_are_no_event(home: Home) -> None:
