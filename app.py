@@ -2,8 +2,10 @@
 
 import streamlit as st
 
+from memgpt_core.state import State
 from memgpt_core.workspace import Workspace
-from pages.parts import blocks, composer, conversation, frame, gauge, turn_panel
+from pages.parts import blocks, composer, conversation, fork_action, frame, gauge, turn_panel
+from pages.parts.frame import Here
 from pages.parts.live_turn import BUSY_EVERY_S, IDLE_EVERY_S, draw_pulse, draw_tail
 from pages.parts.safe_md import safe_md
 
@@ -18,19 +20,46 @@ def memory(ws: Workspace) -> None:
     turn_panel.draw_notes(ws, state)
 
 
+def title(state: State) -> None:
+    """Whose conversation it is, and what speaks."""
+    model = "demo model, no language model" if state.settings.model == "demo" else state.settings.model
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"#### {safe_md(state.name)}", width="content")
+        st.badge(safe_md(model), color="grey")
+
+
+def past(here: Here) -> None:
+    """The conversation and the memory as they were; nothing can be sent into the past."""
+    ws, state = here.ws, here.state
+    talk, beside = st.columns([58, 42], gap="medium")
+    with talk:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            title(state)
+            fork_action.draw(here)
+        with st.container(height=500, key="conversation", border=False, autoscroll=True):
+            conversation.draw_history(ws, state.seq, state.turn, here.zone, live=False)
+    with beside, st.container(height=600, key="memory", border=False, autoscroll=False):
+        gauge.draw(state)
+        blocks.draw_then(ws, state)
+        turn_panel.draw_calls(ws, state)
+        turn_panel.draw_paging(ws, state)
+        turn_panel.draw_notes(ws, state)
+
+
 with frame.enter("Chat") as here:
     ws = here.ws
+    if here.at is not None:
+        past(here)
+        st.stop()
     busy, drawn, state = ws.busy, ws.version, ws.state()
     # The running turn is drawn by a part that polls; everything before it is drawn once.
     from_seq = ws.turn_start(state.turn) if busy and state.turn_open else state.seq + 1
+    fork_action.draw_made(here)
     talk, beside = st.columns([58, 42], gap="medium")
     with talk:
-        model = "demo model, no language model" if state.settings.model == "demo" else state.settings.model
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"#### {safe_md(state.name)}", width="content")
-            st.badge(safe_md(model), color="grey")
+        title(state)
         with st.container(height=500, key="conversation", border=False, autoscroll=True):
-            conversation.draw_history(ws, from_seq - 1, state.turn, here.zone)
+            conversation.draw_history(ws, from_seq - 1, state.turn, here.zone, live=True)
             if busy:
                 tail = frame.live(draw_tail, every_s=BUSY_EVERY_S, until=lambda: not ws.busy)
                 tail(ws, from_seq, here.zone)

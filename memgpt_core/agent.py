@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
-from memgpt_core import prompt, queue_manager
+from memgpt_core import decisions, prompt, queue_manager
+from memgpt_core.decisions import Opening
 from memgpt_core.errors import ContextOverflow, LogClosed, MemscopeError, ModelUnavailable, StoreBroken
 from memgpt_core.events import (
     Call,
@@ -19,26 +20,19 @@ from memgpt_core.events import (
     FaultRecorded,
     MessageSent,
     ModelReplied,
-    PressureWarned,
-    PromptBuilt,
     Purpose,
-    QueueFlushed,
-    TriggerReceived,
     TruncationSuspected,
     TurnEnded,
-    TurnResumed,
-    clean,
 )
-from memgpt_core.executor import execute, not_run, salvage
+from memgpt_core.executor import UNANSWERED, asked, execute, not_run, refused, would_run
 from memgpt_core.failpoints import failpoint
-from memgpt_core.functions import Function
 from memgpt_core.journal import Journal
 from memgpt_core.llm.base import ChatModel, Progress, Reply, Stopped
 from memgpt_core.memory_functions import Memory, Search, offered
 from memgpt_core.prompt import Prompt
-from memgpt_core.settings import DEMO, AgentSettings
+from memgpt_core.settings import DEMO
 from memgpt_core.state import State, looks_truncated
-from memgpt_core.tokens import count_message
+from memgpt_core.strategies import STRATEGIES, Leaving
 
 SAME_CALL_CAP = 3
 """A call made this often in one turn, with the same arguments, stops the turn."""
@@ -48,10 +42,6 @@ FLUSH_CAP = 3
 
 WORDS_PER_TOKEN = 0.6
 """To tell a summariser its budget in words; below the usual 0.75, so that it stays within it."""
-
-
-CALL_CAP = 8
-"""Calls of one reply that are run; a model that writes more has run away, and its reply would fill the window."""
 
 
 class _Ended(Exception):
@@ -105,11 +95,29 @@ class Agent:
         self._progress: Progress = progress or Silent()
         self._timer = timer
 
-    def receive(self, *openings: TriggerReceived | TurnResumed) -> None:
-        """Open a turn: queue triggers, all or none, or resume the last turn."""
+    def receive(self, *openings: Opening) -> None:
+        """Open a turn: queue triggers, all or none, or run the last turn on, or answer the call that it waits with.
+
+        Triggers let go of a call that waits for an answer.
+        """
         with self._journal.lock:
             state = self._journal.state
-            self._journal.commit_many([_received(state, opening) for opening in openings])
+            passed_over = any(opening.kind == "trigger_received" for opening in openings)
+            let_go = self._let_go() if passed_over else []
+            self._journal.commit_many([*let_go, *(decisions.received(state, opening) for opening in openings)])
+
+    def let_go(self) -> None:
+        """Give the calls that wait for an answer the result that none came, so that none is left without one."""
+        with self._journal.lock:
+            self._journal.commit_many(self._let_go())
+
+    def _let_go(self) -> list[Event]:
+        state = self._journal.state
+        if state.asked is None:
+            return []
+        replied: Any = self._journal.read(state.asked.reply)
+        waiting = replied.calls[state.asked.call_index :]
+        return [queue_manager.fit(state, not_run(call, UNANSWERED)) for call in waiting]
 
     def run_turn(self) -> None:
         """Work on what was received until the turn has ended, whatever happens.
@@ -135,17 +143,20 @@ class Agent:
     # --- the loop -------------------------------------------------------------------------------------------
 
     def _steps(self) -> None:
+        try:
+            self._loop(only_saving=self._carry_on())
+        except Stopped:
+            self._journal.commit(TurnEnded(reason="stopped"))
+        except _Ended:
+            return
+
+    def _loop(self, *, only_saving: bool) -> None:
+        """Step after step, until `_Ended`; with `only_saving` the first one only answers a late warning."""
         calls_seen: Counter[str] = Counter()
-        answered_with_nothing = only_saving = False
+        answered_with_nothing = False
         while True:
-            try:
-                self._relieve_pressure()
-                replied = self._ask_with_retry(self._build_prompt())
-            except Stopped:
-                self._journal.commit(TurnEnded(reason="stopped"))
-                return
-            except _Ended:
-                return
+            self._relieve_pressure()
+            replied = self._ask_with_retry(self._build_prompt())
             if only_saving and not replied.calls:
                 # The user has the answer already; what a model says to a late warning is its inner monologue.
                 self._journal.commit(TurnEnded(reason="yielded"))
@@ -160,10 +171,22 @@ class Agent:
             answered_with_nothing = False
             chained = self._run_calls(replied) if replied.calls else self._deliver_plain(replied)
             calls_seen.update(f"{call.name} {call.arguments}" for call in replied.calls)
-            ended = self._ends(chained, repeating=max(calls_seen.values(), default=0) >= SAME_CALL_CAP)
-            if ended:
-                return
+            self._end_unless(chained, repeating=max(calls_seen.values(), default=0) >= SAME_CALL_CAP)
             only_saving = not chained
+
+    def _carry_on(self) -> bool:
+        """Run the call that was answered and the rest of its reply; whether the next step is for saving only.
+
+        Raises:
+            _Ended: that was all there was to do, or a further call must be asked about.
+        """
+        answered = self._journal.state.answered
+        if answered is None:
+            return False
+        replied: Any = self._journal.read(answered.reply)
+        chained = self._run_calls(replied, first=answered.call_index)
+        self._end_unless(chained, repeating=False)
+        return not chained
 
     def _build_prompt(self) -> Prompt:
         """Commit the next request, or the end of the turn when it was stopped or has taken too many steps.
@@ -176,10 +199,10 @@ class Agent:
         def decide(state: State) -> Event:
             if state.stopping:
                 return TurnEnded(reason="stopped")
-            if _steps_taken(state) >= state.settings.step_cap:
+            if decisions.steps_taken(state) >= state.settings.step_cap:
                 return TurnEnded(reason="step_limit")
             built.append(prompt.build(state, self._journal.read))
-            return _prompt_built(state, built[-1], "turn")
+            return decisions.prompt_built(state, built[-1], "turn")
 
         self._journal.commit(decide)
         if not built:
@@ -201,7 +224,7 @@ class Agent:
         progress = self._progress if purpose == "turn" else _Summarising(self._progress)
         started = self._timer()
         reply = self._model(self._journal.state).chat(built.body, progress)
-        event = replied(reply, purpose, round(self._timer() - started, 6), self._journal.state.settings)
+        event = decisions.replied(reply, purpose, round(self._timer() - started, 6), self._journal.state.settings)
         committed = self._journal.commit(lambda state: queue_manager.fit(state, event) if purpose == "turn" else event)
         if purpose == "turn":
             self._compare_counts(sum(built.sections.values()), reply)
@@ -221,36 +244,83 @@ class Agent:
 
         self._journal.commit(decide)
 
-    def _functions(self, state: State) -> dict[str, Function]:
-        return offered(state.settings)
+    def _run_calls(self, replied: ModelReplied, *, first: int = 0) -> bool:
+        """Run the reply's calls in order, from number `first` on; whether any of them all wants control back.
 
-    def _run_calls(self, replied: ModelReplied) -> bool:
-        """Run the reply's calls in order; whether any of them wants control back."""
-        chained = False
-        for call in replied.calls:
+        Raises:
+            _Ended: a call must be asked about.
+        """
+        chained = first > 0 and self._asked_back(replied.seq)
+        for index, call in enumerate(replied.calls[first:], first):
             self._progress.phase("running a function", call.name)
             # Held for the whole call: a human edit falls before or after it, never inside.
             with self._journal.lock:
-                if self._journal.state.stopping:
-                    self._journal.commit(queue_manager.fit(self._journal.state, not_run(call)))
-                    continue
-                native = self._journal.state.settings.protocol == "native"
-                functions = self._functions(self._journal.state)
-                returned = execute(self._memory, call, functions, always_chain=native, timer=self._timer)
-                chained = chained or returned.heartbeat
+                chained = self._run_call(replied.seq, index, call) or chained
         return chained
 
-    def _deliver_plain(self, replied: ModelReplied) -> bool:
-        """A reply without any call is what the user was meant to read; `memgpt` marks it, there it is a slip."""
+    def _run_call(self, reply: int, index: int, call: Call) -> bool:
+        """Run one call, or say why not; whether it wants control back.
 
-        def decide(state: State) -> Event:
+        Raises:
+            _Ended: it must be asked about, and the turn ended with the question.
+        """
+        state = self._journal.state
+        functions, answer = offered(state.settings), self._answer(index)
+        if state.stopping:
+            self._journal.commit(queue_manager.fit(state, not_run(call)))
+            return False
+        if answer is not None and not answer.allowed:
+            self._journal.commit(queue_manager.fit(state, refused(call, answer.reason)))
+            return True
+        if answer is None and call.name in state.settings.functions_ask and would_run(call, functions):
+            self._journal.commit_many([asked(call, reply, index), TurnEnded(reason="asked")])
+            raise _Ended
+        native = state.settings.protocol == "native"
+        return execute(self._memory, call, functions, always_chain=native, timer=self._timer).heartbeat
+
+    def _answer(self, index: int) -> Any:
+        """The answer to call number `index`, which has not been carried out yet; None when it was not asked about."""
+        answered = self._journal.state.answered
+        return self._journal.read(answered.seq) if answered and answered.call_index == index else None
+
+    def _asked_back(self, reply: int) -> bool:
+        """Whether a call of the reply in event `reply` that has run already wants control back."""
+        results = [
+            int(entry.id[1:])
+            for entry in self._journal.state.queue
+            if entry.kind == "function_returned" and int(entry.id[1:]) > reply
+        ]
+        ran: list[Any] = [self._journal.read(seq) for seq in results]
+        return any(returned.heartbeat for returned in ran)
+
+    def _deliver_plain(self, replied: ModelReplied) -> bool:
+        """A reply without any call is what the user was meant to read; `memgpt` marks it, there it is a slip.
+
+        In a turn that only reviews a session it is inner monologue: nobody is waiting for a word.
+        """
+
+        def decide(state: State) -> Event | None:
+            if self._reviews(state):
+                return None
             return MessageSent(text=replied.content, plain=state.settings.protocol == "memgpt")
 
         self._journal.commit(decide)
         return False
 
-    def _ends(self, chained: bool, *, repeating: bool) -> bool:
-        """Commit the end of the turn if this was its last step; memory pressure asks for one step more."""
+    def _reviews(self, state: State) -> bool:
+        """Whether a review opened this turn; a system message may have joined it since."""
+        opened = next(
+            (entry for entry in state.queue if entry.turn == state.turn and entry.kind == "trigger_received"), None
+        )
+        trigger: Any = self._journal.read(int(opened.id[1:])) if opened else None
+        return opened is not None and bool(trigger.cause == "review")
+
+    def _end_unless(self, chained: bool, *, repeating: bool) -> None:
+        """Commit the end of the turn if this was its last step; memory pressure asks for one step more.
+
+        Raises:
+            _Ended: it was.
+        """
 
         def decide(state: State) -> Event | None:
             if repeating:
@@ -258,12 +328,13 @@ class Agent:
             if chained:
                 return None
             pressure = queue_manager.decide(state)
-            if pressure.act == "warn" and not state.stopping and _steps_taken(state) < state.settings.step_cap:
-                return _warned(state, pressure.tokens)
+            if pressure.act == "warn" and not state.stopping and decisions.steps_taken(state) < state.settings.step_cap:
+                return decisions.warned(state, pressure.tokens)
             return TurnEnded(reason="stopped" if state.stopping else "yielded")
 
         event = self._journal.commit(decide)
-        return event is not None and event.kind == "turn_ended"
+        if event is not None and event.kind == "turn_ended":
+            raise _Ended
 
     # --- memory pressure ------------------------------------------------------------------------------------
 
@@ -274,7 +345,7 @@ class Agent:
             MemscopeError: the prompt does not fit and nothing that may leave is left.
         """
         for _ in range(FLUSH_CAP):
-            warned = self._journal.commit(_warn_if_due)
+            warned = self._journal.commit(decisions.warn_if_due)
             if warned is not None or queue_manager.decide(self._journal.state).act != "flush":
                 return
             if not self._flush("flush_mark"):
@@ -291,15 +362,32 @@ class Agent:
             )
 
     def _flush(self, trigger: str) -> bool:
-        """Evict the oldest exchanges and put their summary in the first slot; False when nothing may leave."""
+        """Evict the oldest exchanges, as the strategy in the settings does; False when nothing may leave."""
         evicted = queue_manager.evict(self._journal.state)
         if not evicted or self._journal.state.stopping:
             return False
-        summary = STRATEGIES[self._journal.state.settings.strategy](self, evicted)
+        name = self._journal.state.settings.strategy
+        summary = self._summarise(evicted) if STRATEGIES[name].summarises else ""
         failpoint("flush.before_commit")
-        flushed = self._journal.commit(lambda state: _flushed(state, evicted, trigger, summary))
+        with self._journal.lock:
+            flushed = self._flushed(name, evicted, trigger, summary)
+            # One write: a flush and what it stored are facts together.
+            self._journal.commit_many(flushed)
         failpoint("flush.after_commit")
-        return flushed is not None
+        return bool(flushed)
+
+    def _flushed(self, strategy: str, evicted: tuple[str, ...], trigger: str, summary: str) -> list[Event]:
+        """The events of a flush on the newest state: what the strategy stores, then the flush; none when all are gone.
+
+        A message that was deleted or pinned while the summary was made does not leave any more.
+        """
+        state = self._journal.state
+        gone = frozenset(evicted) - queue_manager.kept_by_pins(state)
+        entries = tuple(entry for entry in state.queue if entry.id in gone)
+        if not entries:
+            return []
+        made = STRATEGIES[strategy].replace(Leaving(entries, summary, self._journal.read))
+        return [*made.passages, decisions.flushed(state, entries, trigger, strategy, made)]
 
     def _summarise(self, evicted: tuple[str, ...]) -> str:
         """The model's summary of the summary so far and what leaves; empty when even a short transcript overflows."""
@@ -311,7 +399,7 @@ class Agent:
                 words = int(queue_manager.summary_cap_tokens(state) * WORDS_PER_TOKEN)
                 read = self._journal.read
                 built.append(prompt.build_summary(state, evicted, read, words=words, transcript_chars=chars))
-                return _prompt_built(state, built[-1], "summary")
+                return decisions.prompt_built(state, built[-1], "summary")
 
             self._journal.commit(decide)
             try:
@@ -319,94 +407,3 @@ class Agent:
             except ContextOverflow as refused:
                 self._journal.commit(FaultRecorded(where="model", error=str(refused), overflow=True))
         return ""
-
-
-STRATEGIES: dict[str, Callable[[Agent, tuple[str, ...]], str]] = {"summarise_recursively": Agent._summarise}
-"""What replaces evicted messages, by the name in the settings; each returns the new summary's text or empty."""
-
-
-# --- events from decisions, pure ------------------------------------------------------------------------------
-
-
-def _steps_taken(state: State) -> int:
-    """Steps of the turn, or since it was resumed."""
-    return state.step - state.resumed_at_step
-
-
-def _received(state: State, opening: TriggerReceived | TurnResumed) -> Event:
-    if opening.kind == "turn_resumed":
-        return opening
-    fitted: Event = queue_manager.fit(state, opening.model_copy(update={"text": clean(opening.text)}))
-    return fitted
-
-
-def _prompt_built(state: State, built: Prompt, purpose: Purpose) -> PromptBuilt:
-    shared = prompt.prefix_tokens(state.sent, built.parts)
-    return PromptBuilt(
-        purpose=purpose,
-        sections=built.sections,
-        counted_by=state.counted_by,
-        window_tokens=state.settings.window_tokens,
-        limit_tokens=state.settings.limit_tokens,
-        sha256=built.sha256,
-        prefix_tokens=min(sum(built.sections.values()), prompt.scaled(state, shared)),
-    )
-
-
-def replied(reply: Reply, purpose: Purpose, seconds: float, settings: AgentSettings) -> ModelReplied:
-    """A finished reply as an event: calls that stand in its text are found, everything is made safe for the log."""
-    calls, content, salvaged = reply.calls, reply.content, reply.salvaged
-    if purpose == "turn" and not calls and "{" in content:
-        calls, content = salvage(content, set(offered(settings)))
-        # In structured output the text is where a call belongs.
-        salvaged = bool(calls) and settings.calling == "tools"
-    return ModelReplied(
-        purpose=purpose,
-        content=clean(content),
-        thinking=clean(reply.thinking),
-        calls=tuple(Call.model_validate(clean(call.model_dump())) for call in calls[:CALL_CAP]),
-        done_reason=clean(reply.done_reason),
-        salvaged=salvaged,
-        calls_dropped=reply.calls_dropped or len(calls[CALL_CAP:]),
-        measured=reply.measured.model_copy(update={"seconds": seconds}),
-    )
-
-
-def _warn_if_due(state: State) -> Event | None:
-    decision = queue_manager.decide(state)
-    return _warned(state, decision.tokens) if decision.act == "warn" else None
-
-
-def _warned(state: State, tokens: int) -> PressureWarned:
-    settings = state.settings
-    warning = PressureWarned(tokens=tokens, warn_tokens=settings.warn_tokens, flush_tokens=settings.flush_tokens)
-    fitted: PressureWarned = queue_manager.fit(state, warning)
-    return fitted
-
-
-def _flushed(state: State, evicted: tuple[str, ...], trigger: Any, summary: str) -> QueueFlushed | None:
-    gone = frozenset(evicted)
-    leaving = [entry for entry in state.queue if entry.id in gone]
-    if not leaving:
-        return None
-    covers = len(leaving) + (state.summary.covers if state.summary else 0)
-    cap = int(queue_manager.summary_cap_tokens(state) / state.token_factor)
-    text = prompt.shortened(summary, cap) or "No summary could be made."
-    before = queue_manager.total_tokens(state)
-    flushed = QueueFlushed(
-        evicted=tuple(entry.id for entry in leaving),
-        trigger=trigger,
-        strategy=state.settings.strategy,
-        flush_tokens=state.settings.flush_tokens,
-        tokens_before=before,
-        tokens_after=0,
-        summary=text,
-        summarised_by="model" if summary else "none",
-        covers=covers,
-    )
-    tokens = count_message(prompt.summary_message(flushed))
-    freed = sum(entry.tokens for entry in leaving) + (state.summary.tokens if state.summary else 0)
-    after = before - prompt.scaled(state, freed) + prompt.scaled(state, tokens)
-    return flushed.model_copy(
-        update={"tokens_after": after, "measured": flushed.measured.model_copy(update={"tokens": tokens})}
-    )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from memgpt_core.errors import ConfigurationRefused
 from memgpt_core.events import AgentCreated, BlockDefined, Event, InstructionsDefined, Measured
 from memgpt_core.instructions import DEFAULTS, MEMGPT_INSTRUCTIONS
-from memgpt_core.memory_functions import schemas
+from memgpt_core.memory_functions import schemas, unknown
 from memgpt_core.prompt import functions_text, render_block
 from memgpt_core.queue_manager import refusal
 from memgpt_core.settings import ENGINE_VERSION, AgentSettings
@@ -82,8 +82,11 @@ def first_events(blueprint: Blueprint, agent_id: str, known: Mapping[str, Any] =
     """The events a new agent's log begins with; `known` is what the home has learned of the model.
 
     Raises:
-        ConfigurationRefused: the window cannot hold the fixed parts, or a block is over its limit.
+        ConfigurationRefused: the window cannot hold the fixed parts, a block is over its limit, or the settings name
+            a function that is not there.
     """
+    if strange := unknown(blueprint.settings):
+        raise ConfigurationRefused(strange)
     blocks = [_block_event(plan) for plan in blueprint.blocks]
     defined = define_instructions(blueprint.instructions, blueprint.settings)
     fixed = (

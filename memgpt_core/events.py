@@ -129,6 +129,63 @@ class AgentConfigured(Header):
     author: Author = "human"
 
 
+class AgentRenamed(Header):
+    """The agent got another name, or another line about it."""
+
+    kind: Literal["agent_renamed"] = "agent_renamed"
+    name: str
+    about: str = ""
+    author: Author = "human"
+
+
+class RunForked(Header):
+    """From here on this is another agent's log: everything before is a copy of the origin's beginning.
+
+    Attributes:
+        agent_id, name: the new agent.
+        origin, origin_name: the agent it was copied from.
+        origin_seq: the last event that is the origin's.
+    """
+
+    kind: Literal["run_forked"] = "run_forked"
+    agent_id: str
+    name: str
+    origin: str
+    origin_name: str
+    origin_seq: int
+    author: Author = "human"
+
+
+class HistoryImported(Header):
+    """The events from `first` up to this one came from a file of another program: imported, not recorded here.
+
+    They are as the Journal would have stamped them, each at its time in the file, but no engine of ours ran: no request
+    was recorded, and a rerun takes them as they are.
+
+    Attributes:
+        first: seq of the first imported event.
+        format: what the file was, for example `letta v2`.
+        source: the file's name; `sha256` is that of its bytes.
+        notes: what was left out, assumed or changed on the way in, a sentence each.
+        conversation, title: which one of the file's it is, where they are told apart.
+        messages: how many of that conversation's messages are in by now; `digest` is that of all those.
+        ids: what the file calls them, by our ids.
+    """
+
+    kind: Literal["history_imported"] = "history_imported"
+    first: int = Field(ge=1)
+    format: str
+    source: str = ""
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
+    conversation: str = ""
+    title: str = ""
+    messages: int = 0
+    digest: str = ""
+    ids: dict[str, str] = {}
+    author: Author = "import"
+
+
 class ContextRecounted(Header):
     """Everything in the window was counted anew, as after a change of model.
 
@@ -155,11 +212,15 @@ class InstructionsDefined(Header):
 
 
 class TriggerReceived(Header):
-    """What wakes the agent (the paper's "event"), queued as a message in its JSON envelope."""
+    """What wakes the agent (the paper's "event"), queued as a message in its JSON envelope.
+
+    The cause `review` asks it, after a session, to reread that session (`reviews`) and rewrite its blocks.
+    """
 
     kind: Literal["trigger_received"] = "trigger_received"
-    cause: Literal["user", "system", "login", "upload", "timer"]
+    cause: Literal["user", "system", "login", "upload", "timer", "review"]
     text: str
+    reviews: int | None = None
     clip: Clip | None = None
     measured: Measured = NOTHING
 
@@ -190,7 +251,7 @@ class ModelReplied(Header):
 
     Attributes:
         salvaged: the calls were found in plain text.
-        calls_dropped: how many calls beyond `agent.CALL_CAP` the reply had; they are not kept.
+        calls_dropped: how many calls beyond `decisions.CALL_CAP` the reply had; they are not kept.
     """
 
     kind: Literal["model_replied"] = "model_replied"
@@ -241,6 +302,32 @@ class FunctionReturned(Header):
     measured: Measured = NOTHING
 
 
+class FunctionAsked(Header):
+    """A call waits for a person's yes or no; the turn ends here and the answer resumes it.
+
+    Attributes:
+        reply: seq of the `model_replied` with the call.
+        index: which of its calls, from 0; the ones after it wait too.
+    """
+
+    kind: Literal["function_asked"] = "function_asked"
+    reply: int
+    index: int
+    call_id: str
+    name: str
+    arguments: dict[str, Any] | str
+
+
+class FunctionAnswered(Header):
+    """A person's yes or no to the call that waits; `reason` is told to the model with a no."""
+
+    kind: Literal["function_answered"] = "function_answered"
+    call_id: str
+    allowed: bool
+    reason: str = ""
+    author: Author = "human"
+
+
 class MessageSent(Header):
     """Text the user sees. `plain` marks a reply that came without a send_message call."""
 
@@ -281,7 +368,7 @@ class TurnEnded(Header):
     """Control is back with the world."""
 
     kind: Literal["turn_ended"] = "turn_ended"
-    reason: Literal["yielded", "step_limit", "repeating", "stopped", "fault", "interrupted"]
+    reason: Literal["yielded", "asked", "step_limit", "repeating", "stopped", "fault", "interrupted"]
 
 
 class TurnResumed(Header):
@@ -310,7 +397,8 @@ class QueueFlushed(Header):
     Attributes:
         evicted: ids, oldest first.
         trigger: what forced it (flush mark reached, or the server refused the prompt).
-        summarised_by: `model`, or `none` when the summariser failed and the notice only counts what left.
+        summarised_by: `model`, or `none` when the strategy asks no model or the summariser failed; `summary` is then a
+            notice on what left.
         covers: how many messages the summary stands for, this flush and all before it.
         measured.tokens: tokens of the new summary slot.
     """
@@ -332,7 +420,12 @@ class QueueFlushed(Header):
 
 
 class BlockDefined(Header):
-    """A core memory block came to be, or got another limit, description or lock. Text is `value`."""
+    """A core memory block came to be, or got another limit, description or lock. Text is `value`.
+
+    Attributes:
+        based_on: seq of the version the author saw; 0 for a block that was not there.
+        origin: where a copied block's text is from, `agent_id/label`; else empty.
+    """
 
     kind: Literal["block_defined"] = "block_defined"
     block: str
@@ -341,7 +434,30 @@ class BlockDefined(Header):
     limit_chars: int
     read_only: bool = False
     author: Author
+    based_on: int = 0
+    origin: str = ""
+    reason: str = ""
     measured: Measured = NOTHING
+
+
+class BlockRenamed(Header):
+    """A block has another label; its text and its place in the working context stay."""
+
+    kind: Literal["block_renamed"] = "block_renamed"
+    block: str
+    to: str
+    author: Author
+    based_on: int
+    measured: Measured = NOTHING
+
+
+class BlockDeleted(Header):
+    """A block left the working context; undo defines it again with the text it had."""
+
+    kind: Literal["block_deleted"] = "block_deleted"
+    block: str
+    author: Author
+    based_on: int
 
 
 class WorkingContextEdited(Header):
@@ -396,14 +512,27 @@ class ArchivalEdited(Header):
     tags: tuple[str, ...] = ()
     author: Author
     based_on: int
+    reason: str = ""
 
 
 class ArchivalDeleted(Header):
-    """A passage is hidden; undo inserts its text again."""
+    """A passage is hidden; `archival_restored` brings it back."""
 
     kind: Literal["archival_deleted"] = "archival_deleted"
     passage: str
     author: Author
+    reason: str = ""
+
+
+class ArchivalRestored(Header):
+    """A deleted passage is back under its id, as it was when it was deleted, or with this text and these tags."""
+
+    kind: Literal["archival_restored"] = "archival_restored"
+    passage: str
+    author: Author
+    text: str | None = None
+    tags: tuple[str, ...] | None = None
+    reason: str = ""
 
 
 class RecallSearched(Header):
@@ -443,6 +572,8 @@ class MessageEdited(Header):
     text: str
     author: Author
     based_on: int
+    reason: str = ""
+    clip: Clip | None = None
     measured: Measured = NOTHING
 
 
@@ -454,13 +585,45 @@ class MessageDeleted(Header):
     author: Author
 
 
+class MessageRestored(Header):
+    """A deleted message is back in recall storage, and in its old place in the queue if it has one there.
+
+    Attributes:
+        queued: it was queued when it was deleted and nothing was flushed since.
+        text_seq: the event with its text; `clip` and `measured.tokens` are those of its slot.
+    """
+
+    kind: Literal["message_restored"] = "message_restored"
+    message: str
+    text_seq: int
+    queued: bool
+    author: Author
+    clip: Clip | None = None
+    measured: Measured = NOTHING
+
+
+class MessagePinned(Header):
+    """A message in the queue stays there through every flush, or may leave again (`pinned` false)."""
+
+    kind: Literal["message_pinned"] = "message_pinned"
+    message: str
+    pinned: bool
+    author: Author
+
+
 class MessageRequeued(Header):
-    """An evicted message got a slot at the back of the queue again."""
+    """An evicted message got a slot at the back of the queue again, shown there as brought back.
+
+    Attributes:
+        text_seq: the event with its text.
+        holds: ids of the messages and passages whose text is in it.
+    """
 
     kind: Literal["message_requeued"] = "message_requeued"
     message: str
     text_seq: int
     author: Author
+    holds: tuple[str, ...] = ()
     clip: Clip | None = None
     measured: Measured = NOTHING
 
@@ -468,6 +631,9 @@ class MessageRequeued(Header):
 Event = (
     AgentCreated
     | AgentConfigured
+    | AgentRenamed
+    | RunForked
+    | HistoryImported
     | ContextRecounted
     | InstructionsDefined
     | TriggerReceived
@@ -475,6 +641,8 @@ Event = (
     | ModelReplied
     | TruncationSuspected
     | FunctionReturned
+    | FunctionAsked
+    | FunctionAnswered
     | MessageSent
     | HeartbeatsPaused
     | StopRequested
@@ -484,16 +652,21 @@ Event = (
     | PressureWarned
     | QueueFlushed
     | BlockDefined
+    | BlockRenamed
+    | BlockDeleted
     | WorkingContextEdited
     | NoteWritten
     | NoteDeleted
     | ArchivalInserted
     | ArchivalEdited
     | ArchivalDeleted
+    | ArchivalRestored
     | RecallSearched
     | ArchivalSearched
     | MessageEdited
     | MessageDeleted
+    | MessageRestored
+    | MessagePinned
     | MessageRequeued
 )
 
@@ -505,14 +678,20 @@ _ALWAYS_EXTERNAL = frozenset(
     {
         "agent_created",
         "agent_configured",
+        "agent_renamed",
+        "run_forked",
+        "history_imported",
         "context_recounted",
         "instructions_defined",
         "trigger_received",
         "model_replied",
         "stop_requested",
         "fault_recorded",
+        "function_answered",
         "message_edited",
         "message_deleted",
+        "message_restored",
+        "message_pinned",
         "message_requeued",
     }
 )

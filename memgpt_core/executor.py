@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from memgpt_core.events import Call, FunctionReturned, Measured, clean
+from memgpt_core.events import Call, FunctionAsked, FunctionReturned, Measured, clean
 from memgpt_core.failpoints import failpoint
 from memgpt_core.functions import HEARTBEAT, BadArguments, Function, validate
 from memgpt_core.memory_functions import FunctionFailed, Memory, Returned
@@ -67,7 +67,7 @@ def _run(memory: Memory, call: Call, functions: dict[str, Function], always_chai
     arguments = _parsed(call.arguments)
     if arguments is None:
         return _failed(call.arguments, 'The arguments are not a JSON object. Write them as {"name": value}.')
-    given = {name: value for name, value in arguments.items() if name != HEARTBEAT}
+    given = _without_flag(arguments)
     heartbeat = not made.terminal and (always_chain or arguments.get(HEARTBEAT) in (True, "true", "True"))
     try:
         checked = validate(made, given)
@@ -79,6 +79,10 @@ def _run(memory: Memory, call: Call, functions: dict[str, Function], always_chai
 
 def _failed(arguments: dict[str, Any] | str, why: str) -> _Outcome:
     return _Outcome(arguments, False, why, True)
+
+
+def _without_flag(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name != HEARTBEAT}
 
 
 def _parsed(arguments: dict[str, Any] | str) -> dict[str, Any] | None:
@@ -131,13 +135,43 @@ def _as_call(value: Any, names: frozenset[str] | set[str], index: int) -> Call |
     return Call(id=f"salvaged_{index}", name=name, arguments=arguments if isinstance(arguments, dict | str) else {})
 
 
-def not_run(call: Call) -> FunctionReturned:
-    """The result of a call that a stop came before."""
-    return FunctionReturned(
+def would_run(call: Call, functions: dict[str, Function]) -> bool:
+    """Whether the call is well formed; of one that is not, nobody need be asked."""
+    made, arguments = functions.get(call.name), _parsed(call.arguments)
+    if made is None or arguments is None:
+        return False
+    try:
+        validate(made, _without_flag(arguments))
+    except BadArguments:
+        return False
+    return True
+
+
+def asked(call: Call, reply: int, index: int) -> FunctionAsked:
+    """The question whether a call, number `index` of the reply in event `reply`, may run."""
+    arguments = _parsed(call.arguments)
+    return FunctionAsked(
+        reply=reply,
+        index=index,
         call_id=call.id,
         name=call.name,
-        arguments=call.arguments,
-        ok=False,
-        value="Not run: the user stopped the turn.",
-        heartbeat=False,
+        arguments=call.arguments if arguments is None else _without_flag(arguments),
     )
+
+
+STOPPED = "Not run: the user stopped the turn."
+UNANSWERED = "Not run: it waited for the user's yes or no, and the user went on without answering."
+
+
+def not_run(call: Call, why: str = STOPPED) -> FunctionReturned:
+    """The result of a call that something came before."""
+    return FunctionReturned(
+        call_id=call.id, name=call.name, arguments=call.arguments, ok=False, value=why, heartbeat=False
+    )
+
+
+def refused(call: Call, reason: str) -> FunctionReturned:
+    """The result of a call that a person said no to; the model gets control back to do without."""
+    because = f" The user says: {reason}" if reason else " The user gave no reason."
+    why = f"Not run: the user was asked and said no.{because}"
+    return not_run(call, why).model_copy(update={"heartbeat": True})

@@ -31,6 +31,10 @@ NAMES: dict[str, str] = {
     "flush.after_commit": "the flush is in the log and the turn has not gone on",
     "function.before_commit": "a function has done its work and its outcome is not yet in the log",
     "function.after_commit": "the outcome is in the log and the turn has not gone on",
+    "import.after_block": "a part of a conversation file is read and kept aside",
+    "import.after_write": "a part of it is lived in a log that is no agent's yet",
+    "import.before_reveal": "all of it is lived, and no agent has it",
+    "import.after_reveal": "an agent has it, and what was built aside is still there",
 }
 """Every failpoint and what is true when it is passed."""
 

@@ -1,4 +1,4 @@
-"""The search index following the row store: what to merge, what to delete, when the index may be asked.
+"""The search index following the row store: what to merge, what to delete.
 
 Derives everything from the rows by position: what the index lacks is what changed in the rows since, so
 there is no queue to lose and doing it twice is doing it once. Does not embed: a row goes in with the vector
@@ -10,31 +10,23 @@ from pathlib import Path
 
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.errors import StoreBroken
-from memgpt_core.ranking import SHORTLIST
 from memgpt_core.rows import Row
-from memgpt_core.search import Indexed, Scope, indexable
 from memgpt_core.similarity import INDEXED, Query
 from memgpt_core.stores.index import TABLES, IndexRow, LanceIndex
 from memgpt_core.stores.vectors import VectorStore, text_hash
 
 EVENTS_AT_ONCE = 20_000
 ROWS_AT_ONCE = 8192
-TAIL_EVENTS = 4000
-"""A search scans at most this many events that the index has not taken; beyond it, the whole row store."""
 
 
 class Indexing:
-    """One agent's search index; `follow` is called by one thread at a time, `lookup` by any."""
+    """One agent's search index; `follow` is called by one thread at a time."""
 
-    def __init__(
-        self, folder: Path, vectors: VectorStore, embedder: Embedder | None, query: Query, *, wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, folder: Path, vectors: VectorStore, embedder: Embedder | None, query: Query) -> None:
         self._index = LanceIndex(folder, embedder.name if embedder else None, embedder.dim if embedder else 0)
         self._vectors = vectors
         self._embedder = embedder
         self._query = query
-        self._wake = wake
-        self._wanted = False
         self._bare: dict[str, set[str]] = {}
 
     @property
@@ -48,7 +40,7 @@ class Indexing:
         Raises:
             StoreBroken: it could not; the next call opens it again and checks it.
         """
-        if not self._index.ready and self._index.position == end and not self._wanted:
+        if not self._index.ready and self._index.position == end:
             return
         self.opened()
         try:
@@ -61,33 +53,6 @@ class Indexing:
         except StoreBroken:
             self._index.close()
             raise
-
-    def lookup(self, scope: Scope, terms: Sequence[str]) -> Indexed | None:
-        """Every row of the index with one of the terms; None when the index cannot be sure to give all of them.
-
-        It cannot when it does not hold the scope's rows, when it is far behind or already ahead, when more
-        rows match than are asked for, or when it is not open (then this search does without).
-        """
-        if not indexable(scope):
-            return None
-        if not self._index.ready:
-            self._wanted = True
-            self._wake()
-            return None
-        position = self._index.position
-        if not scope.n - TAIL_EVENTS <= position <= scope.n:
-            return None
-        try:
-            found = self._index.words(scope.table, " ".join(terms), SHORTLIST + 1)
-        except StoreBroken:
-            self._index.close()
-            self._wanted = True
-            self._wake()
-            return None
-        # Rows of a later event may have come in since: then they are not as of the scope any more.
-        if len(found) > SHORTLIST or self._index.target > scope.n:
-            return None
-        return Indexed(tuple(id for id, _ in found), position)
 
     def opened(self, *, check: bool = True) -> LanceIndex:
         """The index, open; one that is broken or, when checked, has lost rows is begun anew.
@@ -108,7 +73,6 @@ class Indexing:
             self.drop()
             self._index.open()
         self._bare = {table: self._index.without_vector(table) for table in TABLES}
-        self._wanted = False
         return self._index
 
     def drop(self) -> None:

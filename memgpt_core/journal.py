@@ -116,12 +116,20 @@ class Journal:
         return event.model_copy(update=header)
 
 
+_YOURS = {
+    "working_context_edited": "after",
+    "block_defined": "value",
+    "block_renamed": "to",
+    "block_deleted": "block",
+}
+"""What a person would lose with a refused change of a block, by its kind."""
+
+
 def _check_base(state: State, event: Any) -> None:
-    if event.kind != "working_context_edited":
-        return
-    block = state.blocks[event.block]
-    if event.based_on != block.seq:
-        raise StaleEdit(f"Block '{event.block}'", current=block.value, current_seq=block.seq, yours=event.after)
+    block = state.blocks.get(event.block) if event.kind in _YOURS else None
+    if block is not None and event.based_on != block.seq:
+        yours = getattr(event, _YOURS[event.kind])
+        raise StaleEdit(f"Block '{event.block}'", current=block.value, current_seq=block.seq, yours=yours)
 
 
 def states(start: State, events: Iterator[Event]) -> Iterator[tuple[State, Event]]:

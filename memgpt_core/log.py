@@ -275,6 +275,10 @@ class Log:
                 yield _decode(number, bytes(data[self.size_at(number - 1) - first : self.size_at(number) - first]))
             seq = after
 
+    def lines(self, first: int, last: int) -> bytes:
+        """Lines `first` to `last`, both included, as they stand in the file, newlines too."""
+        return self._bytes(self.size_at(first - 1), self.size_at(last))
+
     def prefix_crc(self, size_bytes: int) -> int:
         """`zlib.crc32` of the first `size_bytes` of the log, or of all there is when it is shorter.
 

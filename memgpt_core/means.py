@@ -4,14 +4,20 @@ Joins what the connection knows of a model with what the home has learned of it;
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from memgpt_core.connection import Connection
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.embedding.hashing import HashingEmbedder
+from memgpt_core.embedding.minilm import MiniLMEmbedder
 from memgpt_core.embedding.ollama import OllamaEmbedder
 from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.state import State
+from memgpt_core.tokens import counted_by
+
+_MINILM = MiniLMEmbedder()
+"""One for all agents: its weights take 90 MB."""
 
 
 class Means:
@@ -27,6 +33,10 @@ class Means:
     def counter(self, model: str) -> Callable[[str], int] | None:
         """Exact token counts by the model's vocabulary; None when it is not there (yet)."""
         return self._connection.vocabulary(model) if self._connection and model != DEMO else None
+
+    def counting(self, state: State) -> AbstractContextManager[None]:
+        """Count as the present counts were made: exactly when they are exact, so that units never mix."""
+        return counted_by(self.counter(state.settings.model) if state.counted_by else None)
 
     def serve(self, agent_id: str, settings: AgentSettings) -> AgentSettings:
         """Settings that ask for the one window all agents of the model share, the largest any of them wants.
@@ -56,6 +66,8 @@ class Means:
         """The embedder of that name in the settings; None when there is none or its dimension was never learned."""
         if name == "hashing":
             return HashingEmbedder()
+        if name == "minilm":
+            return _MINILM
         model = name.removeprefix("ollama:")
         dim = int(self.known(model).get("dim", 0)) if name != "none" else 0
         if not dim or self._connection is None or not self._connection.host:

@@ -499,6 +499,19 @@ def offered(settings: AgentSettings) -> dict[str, Function]:
     return {name: made for name, made in REGISTRY.items() if name not in hidden}
 
 
+def unknown(settings: AgentSettings, before: AgentSettings | None = None) -> str:
+    """Why a function that the settings name cannot be meant, as a sentence; empty when all are known.
+
+    What `before` named already may stay: an older Memscope may have had a function of that name.
+    """
+    named = {*settings.functions_off, *settings.functions_ask}
+    known = {*REGISTRY, *(before.functions_off if before else ()), *(before.functions_ask if before else ())}
+    strange = sorted(named - known)
+    if not strange:
+        return ""
+    return f"There is no function {' or '.join(f'“{name}”' for name in strange)}. Functions: {', '.join(REGISTRY)}."
+
+
 def schemas(settings: AgentSettings) -> tuple[dict[str, Any], ...]:
     """The schemas the model gets; in `native`, where every call continues, without the heartbeat flag."""
     found = [made.schema for made in offered(settings).values()]

@@ -21,22 +21,30 @@ class OpenLog:
     Attributes:
         log: the file; it is read-only, and ends before the bad line, when one was found.
         state: the state at the end of the log as it was opened.
+        corrupt: empty, or a sentence on the bad line.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.log = Log.open(folder / "run.jsonl")
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        """Open the log in `folder`; `read_only` changes no file and keeps no checkpoint."""
+        self.log = Log.open(folder / "run.jsonl", read_only=read_only)
+        self.corrupt = ""
+        self._read_only = read_only
         self._checkpoints = folder / "checkpoints"
         self.state = self._fold_all()
 
     def checkpoint(self, before: State, event: Event) -> None:
         """A journal's sink: keep a checkpoint each `checkpoints.EVERY` events."""
         if event.seq % checkpoints.EVERY == 0:
-            state = apply(before, event)
-            checkpoints.save(self._checkpoints, state, self.log.size_at(event.seq), self._crc_at(event.seq))
+            self.keep(apply(before, event))
+
+    def keep(self, state: State) -> None:
+        """Keep a checkpoint of a state of this log."""
+        if not self._read_only:
+            checkpoints.save(self._checkpoints, state, self.log.size_at(state.seq), self._crc_at(state.seq))
 
     def state_at(self, seq: int) -> State:
         """The state after event `seq`, folded from the checkpoint before it; 0 is the empty state."""
-        start = self._start(seq)
+        start = self.start(seq)
         return fold(self.log.events(start.seq + 1, seq + 1), start)
 
     def states_from(self, seq: int) -> Iterator[tuple[State, Event]]:
@@ -44,7 +52,8 @@ class OpenLog:
         start = self.state if seq == self.state.seq else self.state_at(seq)
         return states(start, self.log.events(seq + 1))
 
-    def _start(self, seq: int) -> State:
+    def start(self, seq: int) -> State:
+        """The last state at or before event `seq` that a checkpoint has; without one the empty state."""
         checkpoint = checkpoints.latest(self._checkpoints, max_seq=seq) if seq >= checkpoints.EVERY else None
         return checkpoint.state if checkpoint else INITIAL
 
@@ -59,14 +68,15 @@ class OpenLog:
             within = checkpoint.state.seq <= self.log.last_seq
             if within and self.log.prefix_crc(checkpoint.size_bytes) == checkpoint.crc32:
                 start = checkpoint.state
-            else:
+            elif not self._read_only:
                 checkpoints.clear(self._checkpoints)
         try:
             state = fold(self.log.events(start.seq + 1), start)
         except LogCorrupt as corrupt:
+            self.corrupt = str(corrupt)
             self.log.cut_at(corrupt.line)
             return fold(self.log.events(start.seq + 1), start)
-        if state.seq - start.seq >= checkpoints.EVERY:
+        if state.seq - start.seq >= checkpoints.EVERY and not self._read_only:
             # A log that came without checkpoints, as a copied one does, is slow to open once and not again.
             checkpoints.save(self._checkpoints, state, self.log.size_bytes, self.log.crc32)
         return state

@@ -8,10 +8,13 @@ inside another message (a search result), or by a `requeue`. Page-ins, page faul
 read from it.
 """
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from memgpt_core.events import Event, queues_message
-from memgpt_core.prompt import warning_text
+from memgpt_core.prompt import SECTIONS, warning_text
+from memgpt_core.prompt import sent_text as sent_text
 from memgpt_core.state import State
 
 COLUMNS: dict[str, dict[str, str]] = {
@@ -59,11 +62,57 @@ COLUMNS: dict[str, dict[str, str]] = {
         "turn": "INTEGER",
         "step": "INTEGER",
         "kind": "VARCHAR",
+        "author": "VARCHAR",
+        "about": "VARCHAR",
+        "tokens": "INTEGER",
+        "seconds": "DOUBLE",
+        "ok": "BOOLEAN",
+    },
+    "prompts": {
+        "seq_from": "BIGINT",
+        "seq_to": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "session": "INTEGER",
+        "turn": "INTEGER",
+        "step": "INTEGER",
+        "purpose": "VARCHAR",
+        **{f"{section}_tokens": "INTEGER" for section in SECTIONS},
+        "total_tokens": "INTEGER",
+        "prefix_tokens": "INTEGER",
+        "window_tokens": "INTEGER",
+        "limit_tokens": "INTEGER",
+        "warn_tokens": "INTEGER",
+        "flush_tokens": "INTEGER",
+        "counted_by": "VARCHAR",
+    },
+    "replies": {
+        "seq_from": "BIGINT",
+        "seq_to": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "session": "INTEGER",
+        "turn": "INTEGER",
+        "step": "INTEGER",
+        "purpose": "VARCHAR",
+        "calls": "INTEGER",
+        "prompt_tokens": "INTEGER",
+        "cached_tokens": "INTEGER",
+        "reply_tokens": "INTEGER",
+        "served_window": "INTEGER",
+        "seconds": "DOUBLE",
+        "load_s": "DOUBLE",
+        "prefill_s": "DOUBLE",
+        "generate_s": "DOUBLE",
     },
 }
-"""Every table of the row store: column name to DuckDB type, in order. `at` is UTC."""
+"""Every table of the row store: column name to DuckDB type, in order. `at` is UTC.
 
-SCHEMA_VERSION = 1
+`events.about` is what the event is about: a block's label, a message's or passage's id, a function's or
+note's name, a search's query, a trigger's cause, the reason a turn ended. `events.tokens` is what it put into
+main context (a flush: what it freed). `prompts` and `replies` are one row a model call, in the same order but
+for calls that failed; their token counts are ours in `prompts` and the model server's in `replies`.
+"""
+
+SCHEMA_VERSION = 2
 """Raised when `COLUMNS` or the meaning of a row changes; a store of another version is rebuilt."""
 
 
@@ -92,7 +141,16 @@ class Close(NamedTuple):
     seq: int
 
 
-Change = Insert | Revise | Close
+class Reopen(NamedTuple):
+    """The last version of the row with this `id`, which has ended, goes on from `seq`, with `changes` if any."""
+
+    table: str
+    id: str
+    seq: int
+    changes: Mapping[str, Any] = MappingProxyType({})
+
+
+Change = Insert | Revise | Close | Reopen
 
 ROLES = {
     "trigger_received": "system",
@@ -103,56 +161,142 @@ ROLES = {
 """The role of a message row by the kind that queued it; a user trigger is `user`."""
 
 
-def sent_text(event: Any) -> str:
-    """What the user saw of a reply: the messages of its send_message calls, else empty."""
-    texts = [
-        call.arguments["message"]
-        for call in event.calls
-        if call.name == "send_message" and isinstance(call.arguments, dict) and "message" in call.arguments
-    ]
-    return "\n".join(str(text) for text in texts)
-
-
 def project(before: State, event: Event) -> list[Change]:
     """The row changes `event` makes on stores that stand at `before`, in the order they must be taken."""
-    changes: list[Change] = [
-        Insert("events", {"seq_from": event.seq, "seq_to": None, **_when(event), "kind": event.kind})
-    ]
-    kind: str = event.kind
-    item: Any = event
+    changes: list[Change] = [Insert("events", _event_row(event))]
+    if event.kind in _CHANGES:
+        changes += _CHANGES[event.kind](before, event)
     if queues_message(event):
-        changes += _message(before, item)
-    elif kind == "queue_flushed":
-        changes += _leave(item.evicted, event.seq)
-    elif kind == "message_edited":
-        changes.append(Revise("messages", item.message, event.seq, {"text": item.text, "tokens": item.measured.tokens}))
-    elif kind == "message_deleted":
-        changes.append(Close("messages", "id", (item.message,), event.seq))
-        changes += _leave((item.message,), event.seq)
-    elif kind == "message_requeued":
-        changes.append(_enter(before, item.message, item.message, "requeue", event))
-    elif kind == "archival_inserted":
-        changes.append(
-            Insert(
-                "passages",
-                {
-                    "id": f"p{event.seq}",
-                    "seq_from": event.seq,
-                    "seq_to": None,
-                    **_when(event),
-                    "text": item.text,
-                    "tags": list(item.tags),
-                    "source": item.source,
-                    "author": item.author,
-                },
-            )
-        )
-    elif kind == "archival_edited":
-        revised = {"text": item.text, "tags": list(item.tags), "author": item.author}
-        changes.append(Revise("passages", item.passage, event.seq, revised))
-    elif kind == "archival_deleted":
-        changes.append(Close("passages", "id", (item.passage,), event.seq))
+        changes += _message(before, event)
     return changes
+
+
+def _prompt_built(before: State, event: Any) -> list[Change]:
+    return [Insert("prompts", _prompt_row(before, event))]
+
+
+def _model_replied(before: State, event: Any) -> list[Change]:
+    return [Insert("replies", _reply_row(event))]
+
+
+def _queue_flushed(before: State, event: Any) -> list[Change]:
+    return _leave(event.evicted, event.seq)
+
+
+def _message_edited(before: State, event: Any) -> list[Change]:
+    return [Revise("messages", event.message, event.seq, {"text": event.text, "tokens": event.measured.tokens})]
+
+
+def _message_deleted(before: State, event: Any) -> list[Change]:
+    return [Close("messages", "id", (event.message,), event.seq), *_leave((event.message,), event.seq)]
+
+
+def _message_restored(before: State, event: Any) -> list[Change]:
+    changes: list[Change] = [Reopen("messages", event.message, event.seq)]
+    slots = [entry for entry in before.hidden if entry.id == event.message and event.queued]
+    for entry in slots:
+        changes.append(_interval(entry.id, entry.id, "slot", event))
+        changes += [_interval(item, entry.id, "copy", event) for item in entry.holds]
+    return changes
+
+
+def _message_requeued(before: State, event: Any) -> list[Change]:
+    copies = [_enter(before, item, event.message, "copy", event) for item in event.holds]
+    return [_enter(before, event.message, event.message, "requeue", event), *copies]
+
+
+def _archival_inserted(before: State, event: Any) -> list[Change]:
+    row = {
+        "id": f"p{event.seq}",
+        "seq_from": event.seq,
+        "seq_to": None,
+        **_when(event),
+        "text": event.text,
+        "tags": list(event.tags),
+        "source": event.source,
+        "author": event.author,
+    }
+    return [Insert("passages", row)]
+
+
+def _archival_edited(before: State, event: Any) -> list[Change]:
+    revised = {"text": event.text, "tags": list(event.tags), "author": event.author}
+    return [Revise("passages", event.passage, event.seq, revised)]
+
+
+def _archival_deleted(before: State, event: Any) -> list[Change]:
+    return [Close("passages", "id", (event.passage,), event.seq)]
+
+
+def _archival_restored(before: State, event: Any) -> list[Change]:
+    changes: dict[str, Any] = {} if event.text is None else {"text": event.text, "author": event.author}
+    if event.tags is not None:
+        changes["tags"] = list(event.tags)
+    return [Reopen("passages", event.passage, event.seq, changes)]
+
+
+ABOUT_CHARS = 200
+"""How much of a query stands in a row of `events`; the whole is in the log."""
+
+_ABOUT = ("block", "message", "passage", "query", "name", "cause", "reason", "where", "purpose")
+"""The field that says what an event is about: the first of these that it has."""
+
+
+def _event_row(event: Any) -> dict[str, Any]:
+    measured = getattr(event, "measured", None)
+    about = next((getattr(event, field) for field in _ABOUT if hasattr(event, field)), "")
+    tokens = measured.tokens if measured else None
+    if event.kind == "queue_flushed":
+        tokens = event.tokens_before - event.tokens_after
+    elif event.kind == "prompt_built":
+        tokens = sum(event.sections.values())
+    return {
+        "seq_from": event.seq,
+        "seq_to": None,
+        **_when(event),
+        "kind": event.kind,
+        "author": getattr(event, "author", ""),
+        "about": about[:ABOUT_CHARS],
+        "tokens": tokens,
+        "seconds": measured.seconds if measured else None,
+        "ok": getattr(event, "ok", None),
+    }
+
+
+def _prompt_row(before: State, event: Any) -> dict[str, Any]:
+    return {
+        "seq_from": event.seq,
+        "seq_to": None,
+        **_when(event),
+        "purpose": event.purpose,
+        **{f"{section}_tokens": event.sections.get(section, 0) for section in SECTIONS},
+        "total_tokens": sum(event.sections.values()),
+        "prefix_tokens": event.prefix_tokens,
+        "window_tokens": event.window_tokens,
+        "limit_tokens": event.limit_tokens,
+        "warn_tokens": before.settings.warn_tokens,
+        "flush_tokens": before.settings.flush_tokens,
+        "counted_by": event.counted_by,
+    }
+
+
+def _reply_row(event: Any) -> dict[str, Any]:
+    measured = event.measured
+    return {
+        "seq_from": event.seq,
+        "seq_to": None,
+        **_when(event),
+        "purpose": event.purpose,
+        "calls": len(event.calls),
+        "prompt_tokens": measured.prompt_tokens,
+        "cached_tokens": measured.cached_tokens,
+        "reply_tokens": measured.reply_tokens,
+        "served_window": measured.served_window,
+        "seconds": measured.seconds,
+        "load_s": measured.load_s,
+        "prefill_s": measured.prefill_s,
+        "generate_s": measured.generate_s,
+    }
 
 
 def _when(event: Event) -> dict[str, Any]:
@@ -194,6 +338,10 @@ def _texts(event: Any) -> tuple[str, str]:
 def _enter(before: State, item: str, carrier: str, how: str, event: Event) -> Insert:
     """An interval opens; it is a page fault when a message that had left comes back from nowhere in the window."""
     fault = how != "slot" and item.startswith("m") and not before.holds(item)
+    return _interval(item, carrier, how, event, fault=fault)
+
+
+def _interval(item: str, carrier: str, how: str, event: Event, *, fault: bool = False) -> Insert:
     row = {
         "item": item,
         "carrier": carrier,
@@ -208,3 +356,19 @@ def _enter(before: State, item: str, carrier: str, how: str, event: Event) -> In
 
 def _leave(carriers: tuple[str, ...], seq: int) -> list[Change]:
     return [Close("residency", "carrier", carriers, seq)]
+
+
+_CHANGES: dict[str, Callable[[State, Any], list[Change]]] = {
+    "prompt_built": _prompt_built,
+    "model_replied": _model_replied,
+    "queue_flushed": _queue_flushed,
+    "message_edited": _message_edited,
+    "message_deleted": _message_deleted,
+    "message_restored": _message_restored,
+    "message_requeued": _message_requeued,
+    "archival_inserted": _archival_inserted,
+    "archival_edited": _archival_edited,
+    "archival_deleted": _archival_deleted,
+    "archival_restored": _archival_restored,
+}
+"""What a kind changes beside its row in `events` and the message it queues."""

@@ -13,18 +13,22 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.embedding.base import Embedder
-from memgpt_core.errors import MemscopeError
+from memgpt_core.errors import MemscopeError, StoreBroken
 from memgpt_core.events import Event
+from memgpt_core.hot import HotTier
 from memgpt_core.indexing import Indexing
 from memgpt_core.project import Change, project
 from memgpt_core.prompt import Reader
-from memgpt_core.ranking import LEXICAL, weights
+from memgpt_core.ranking import LEXICAL, Weights, weights
+from memgpt_core.reembedding import Reembedded, Reembedding
 from memgpt_core.rows import Row
-from memgpt_core.search import BOTH, EMBED_IN_SEARCH, WORDS, Found, Scope, Search
+from memgpt_core.scope import Scope
+from memgpt_core.search import BOTH, EMBED_IN_SEARCH, WORDS, Found, How, Search, SignalsWanted, WhyNot
 from memgpt_core.similarity import EMBED_BATCH, INDEXED, INDEXED_ROLES, Similarity
 from memgpt_core.state import State
 from memgpt_core.stores.index import LanceIndex
@@ -44,6 +48,8 @@ FLUSH_EVERY_S = 1.0
 RETRY_AFTER_S = 5.0
 STOP_WITHIN_S = 10.0
 CATCH_UP_EVENTS = 4000
+VECTORS_BEHIND_MOST = 50_000
+"""A search reads the vectors of no more events than this itself."""
 
 
 class Status(NamedTuple):
@@ -79,11 +85,11 @@ class Projections:
         self._embedder = embedder
         self._rows = RecallStore(folder / "rows.duckdb")
         self.rebuilt_because = self._rows.rebuilt_because
-        self._similarity = Similarity(vectors, embedder, self._select) if embedder else None
-        self._index = Indexing(folder / "index.lance", vectors, embedder, self._select, wake=self._wake)
-        self._search = Search(
-            self._select, self._index.lookup, self._similarity, weights(embedder.name) if embedder else LEXICAL
-        )
+        self._hot = HotTier(folder, self._select, embedder.dim if embedder else 0)
+        self._similarity = Similarity(vectors, embedder, self._select, self._hot) if embedder else None
+        self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
+        self._search = Search(self._select, self._hot, self._similarity, self.weights)
+        self.reembedding = Reembedding(self.reembed)
         self._last_seq = self._rows.position
         self._pending: list[tuple[int, list[Change]]] = []
         self._pending_lock = threading.Lock()
@@ -122,8 +128,8 @@ class Projections:
         self._take_from_log(fold_from)
         if self._index.position > self._rows.position:
             self._index.drop()
-        if self._index.position < self._rows.position:
-            self._work.set()
+        # Also for what is held in RAM: so that the first search need not wait for it.
+        self._work.set()
         self._flusher = threading.Thread(target=self._follow, name=f"projections {self.folder.name}", daemon=True)
         self._flusher.start()
         atexit.register(self._stop)
@@ -159,14 +165,17 @@ class Projections:
         page_size: int = 5,
         at: int | None = None,
         exclude: Sequence[str] = (),
+        floor: float | None = None,
+        signals: SignalsWanted = "both",
+        session: int | None = None,
     ) -> Found:
-        """Search recall storage; dates are UTC days, both included.
+        """Search recall storage; dates are UTC days, both included; `signals` can have one half rank alone.
 
         Raises:
             ValueError: a date that is not YYYY-MM-DD.
         """
-        scope = Scope("messages", 0, roles=tuple(roles), start=start, end=end, exclude=tuple(exclude))
-        return self._find(scope, query, page, page_size, at)
+        scope = Scope("messages", 0, roles=tuple(roles), start=start, end=end, exclude=tuple(exclude), session=session)
+        return self._find(scope, query, page, page_size, at, How(floor, signals))
 
     def archival(
         self,
@@ -178,13 +187,50 @@ class Projections:
         page: int = 1,
         page_size: int = 5,
         at: int | None = None,
+        floor: float | None = None,
+        signals: SignalsWanted = "both",
+        **narrow: Any,
     ) -> Found:
         """Search archival storage; passages with at least one of the tags; dates are UTC days, both included.
+
+        `narrow` has the further filters of a `Scope` (sources, authors, session, since_us, before_us, text). With
+        a `floor` below `weights.floor` passages are found, too, that the agent's own search leaves out.
 
         Raises:
             ValueError: a date that is not YYYY-MM-DD.
         """
-        return self._find(Scope("passages", 0, tags=tuple(tags), start=start, end=end), query, page, page_size, at)
+        scope = Scope("passages", 0, tags=tuple(tags), start=start, end=end, **narrow)
+        return self._find(scope, query, page, page_size, at, How(floor, signals))
+
+    def why_not(
+        self,
+        id: str,
+        query: str,
+        *,
+        page: int = 1,
+        page_size: int = 5,
+        at: int | None = None,
+        floor: float | None = None,
+        signals: SignalsWanted = "both",
+        **narrow: Any,
+    ) -> WhyNot:
+        """Where a message (`m...`) or passage (`p...`) ranks in a search, and what keeps it off the page.
+
+        `narrow` has the other filters of a `Scope`.
+        """
+        table = "messages" if id.startswith("m") else "passages"
+        narrow = {"roles": INDEXED_ROLES, **narrow} if table == "messages" else narrow
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in narrow.items()
+        }
+        position, how = self._held(query, How(floor, signals))
+        scope = Scope(table, position if at is None else at, **given)
+        return self._search.why_not(scope, id, query, page, page_size, how)
+
+    @property
+    def weights(self) -> Weights:
+        """What words and vectors are worth in a search of this agent."""
+        return weights(self._embedder.name) if self._embedder else LEXICAL
 
     def status(self) -> Status:
         """How far the stores are; costs no disk."""
@@ -202,6 +248,66 @@ class Projections:
     def not_embedded(self) -> frozenset[str]:
         """Ids of the current items that are found by words only although there is an embedder."""
         return self._similarity.not_embedded() if self._similarity else frozenset()
+
+    def vectors_loaded(self) -> bool:
+        """Whether `not_embedded` can be believed; after an opening the vectors are first looked up, behind this."""
+        if self._similarity is None or self._similarity.loaded:
+            return True
+        self._work.set()
+        return False
+
+    @property
+    def embedding_fault(self) -> str:
+        """Why something is not embedded, a sentence; empty while it is on its way."""
+        similarity = self._similarity
+        return "" if similarity is None else similarity.error or next(iter(similarity.refused.values()), "")
+
+    def refused(self) -> Mapping[str, str]:
+        """Why a text (by hash) has no vector, of those that were refused."""
+        return self._similarity.refused if self._similarity else {}
+
+    def reembed(self, told: Callable[[int, int], None] = lambda _made, _wanted: None) -> Reembedded:
+        """Ask the embedder again for every current text without a vector, refused ones too; the index follows.
+
+        `told` gets (texts embedded so far, texts wanted). What went wrong is in the answer, never raised.
+        """
+        similarity = self._similarity
+        if similarity is None:
+            return Reembedded(0, 0, "This agent has no embedding model: searches go by words. Choose one in Settings.")
+        self._drain()
+        with self._indexing:
+            similarity.sync(self._rows.position)
+            similarity.refused.clear()
+            wanted = len(self.not_embedded())
+
+            def go_on() -> bool:
+                told(wanted - len(self.not_embedded()), wanted)
+                return not self._closing.is_set()
+
+            self._attempt("vectors", lambda: similarity.embed(go_on=go_on))
+            self._attempt("index", lambda: self._index.follow(self._rows.position, self.not_embedded()))
+        left = len(self.not_embedded())
+        return Reembedded(wanted - left, left, self.embedding_fault)
+
+    @contextmanager
+    def at_rest(self) -> Iterator[Path]:
+        """The row store's file with everything that was committed, while nobody writes to it; commits go on."""
+        with self._draining:
+            self._drain()
+            yield self._rows.path
+
+    def copy_rows(self, path: Path, seq: int) -> None:
+        """Make a row store in another file that stands at event `seq`, for a fork.
+
+        Raises:
+            StoreBroken: it could not be made; no file is left.
+        """
+        self._drain()
+        try:
+            self._rows.copy_until(path, seq)
+        except StoreBroken:
+            forget(path)
+            raise
 
     # --- following the log --------------------------------------------------------------------------
 
@@ -229,6 +335,7 @@ class Projections:
             self._drain()
             if self._embedder and "vectors" in stores:
                 self._vectors.drop(self._embedder.name, self._embedder.dim, self._hashes())
+            self._hot.forget()
             if self._similarity:
                 self._similarity.forget()
             if "index" in stores or "vectors" in stores:
@@ -239,14 +346,16 @@ class Projections:
             self._errors.update(dict.fromkeys(ALL, ""))
         tell(1.0)
 
-    def close(self) -> None:
+    def close(self, *, follow: bool = True) -> None:
         """Let the stores take what was committed, stop the thread, close the files.
 
-        A backlog for the embedder longer than a batch is left for the next time.
+        A backlog for the embedder longer than a batch is left for the next time. Stores that are deleted next need
+        not `follow`.
         """
         self._stop()
         atexit.unregister(self._stop)
-        self.flush()
+        if follow:
+            self.flush()
         self._index.close()
         self._rows.close()
 
@@ -272,9 +381,6 @@ class Projections:
 
     def _select(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
         return self._rows.query(sql, params)
-
-    def _wake(self) -> None:
-        self._work.set()
 
     def _drain(self) -> None:
         with self._draining:
@@ -318,10 +424,13 @@ class Projections:
             self._rows.close()
             forget(self._rows.path)
             self._rows = RecallStore(self._rows.path)
+            self._hot.forget()
 
     # --- the vectors --------------------------------------------------------------------------------
 
     def _embed(self) -> None:
+        self._hot.sync(self._rows.position)
+        self._hot.keep()
         if self._similarity:
             self._similarity.sync(self._rows.position)
             if self._closing.is_set():
@@ -338,12 +447,24 @@ class Projections:
 
     # --- searching ----------------------------------------------------------------------------------
 
-    def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None) -> Found:
+    def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None, how: How) -> Found:
+        position, how = self._held(query, how)
+        return self._search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
+
+    def _held(self, query: str, how: How) -> tuple[int, How]:
+        """Have all that was committed held for a search: (the last event, how to search with what is held)."""
         self._drain()
         position = self._rows.position
-        if self._similarity and query.strip():
-            self._attempt("vectors", lambda: self._embed_new(position))
-        return self._search.find(scope._replace(n=position if at is None else at), query, page, page_size)
+        if query.strip():
+            self._hot.sync(position)
+            if self._similarity and how.signals != "words":
+                if self._similarity.behind(position) > VECTORS_BEHIND_MOST:
+                    # A whole life's vectors take seconds to read: the thread does it, and words answer meanwhile.
+                    self._work.set()
+                    self._hurry.set()
+                    return position, how._replace(signals="words")
+                self._attempt("vectors", lambda: self._embed_new(position))
+        return position, how
 
     def _embed_new(self, position: int) -> None:
         if self._similarity:

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 from memgpt_core.events import Clip, Event
@@ -154,7 +153,13 @@ def _message_of(event: Any, text: str | None, clip: Clip | tuple[int, int] | Non
     if event.kind == "pressure_warned":
         return {
             "role": "user",
-            "content": _json({"type": "system_alert", "message": warning_text(event), "time": stamp(event.at)}),
+            "content": _json(
+                {
+                    "type": "system_alert",
+                    "message": warning_text(event) if text is None else clipped(text, clip),
+                    "time": stamp(event.at),
+                }
+            ),
         }
     if event.kind == "function_returned":
         value = clipped(event.value if text is None else text, clip, ASK_FOR_LESS)
@@ -197,9 +202,11 @@ def _reply(event: Any, text: str | None, clip: Clip | tuple[int, int] | None) ->
     if text is not None:
         sends = [call for call in calls if call["function"]["name"] == "send_message"]
         if sends:
-            sends[0]["function"]["arguments"] = {"message": text}
+            # The text is that of all of them together, as it stands in recall storage.
+            for send in sends:
+                send["function"]["arguments"] = {"message": clipped(text, clip) if send is sends[0] else ""}
         else:
-            message["content"] = text
+            message["content"] = clipped(text, clip)
     if calls:
         message["tool_calls"] = calls
     return message
@@ -213,14 +220,21 @@ def _trigger_envelope(event: Any, text: str) -> str:
         return _json({"type": "login", "last_login": text, "time": time})
     if event.cause == "timer":
         return _json({"type": "heartbeat", "reason": text, "time": time})
+    if event.cause == "review":
+        return _json({"type": "session_review", "message": text, "time": time})
     return _json({"type": "system_alert", "message": text, "time": time})
 
 
+NOTICE_STRATEGIES = ("archive_verbatim", "drop_with_notice")
+"""Strategies whose first slot holds no summary but a notice on where the evicted messages are."""
+
+
 def summary_message(event: Any) -> dict[str, Any]:
-    """The queue's first slot: the recursive summary of everything evicted so far."""
+    """The queue's first slot: the recursive summary of everything evicted so far, or a notice where none is made."""
+    notice = event.strategy in NOTICE_STRATEGIES
     note = (
         f"{event.covers} earlier messages are no longer in main context; they are in recall storage. "
-        f"Summary of them: {event.summary}"
+        f"{'' if notice else 'Summary of them: '}{event.summary}"
     )
     return {"role": "user", "content": _json({"type": "system_alert", "message": note, "time": stamp(event.at)})}
 
@@ -231,9 +245,70 @@ def _json(value: dict[str, Any]) -> str:
 
 def queued_message(entry: Entry, read: Reader, *, structured: bool = False) -> dict[str, Any]:
     """A queue entry's chat message, read from the log."""
+    if entry.kind == "message_requeued":
+        origin, text = _origin(entry, read)
+        return brought_back(origin, text=text, clip=entry.clip)
+    return _first_message(entry, read, structured=structured)
+
+
+def _first_message(entry: Entry, read: Reader, *, structured: bool = False) -> dict[str, Any]:
+    """The message as it was first queued, with its present text."""
+    origin, text = _origin(entry, read)
+    return message_of(origin, text=text, clip=entry.clip, structured=structured)
+
+
+def _origin(entry: Entry, read: Reader) -> tuple[Event, str | None]:
+    """(the event that first queued it, its text if that was edited)."""
     origin = read(int(entry.id[1:]))
-    edited = read(entry.text_seq).text if entry.text_seq != origin.seq else None  # type: ignore[union-attr]
-    return message_of(origin, text=edited, clip=entry.clip, structured=structured)
+    edited: Any = read(entry.text_seq) if entry.text_seq != origin.seq else None
+    return origin, edited.text if edited else None
+
+
+BACK = "Brought back from recall storage"
+CALL_GONE = "The call of this result is no longer in main context"
+
+
+def brought_back(event: Any, *, text: str | None = None, clip: Clip | tuple[int, int] | None = None) -> dict[str, Any]:
+    """A message that was evicted and queued again, as an alert that says what it was.
+
+    In its own form it would mislead or be refused: at the end of the queue a model answers an old question anew, and
+    chat templates take neither a call without its result nor a result without its call.
+    """
+    return _as_alert(BACK, event, text, clip)
+
+
+def _as_alert(why: str, event: Any, text: str | None, clip: Clip | tuple[int, int] | None) -> dict[str, Any]:
+    shown = clipped(spoken(event) if text is None else text, clip)
+    message = f"{why}. {_whose(event)}: {shown}"
+    return {"role": "user", "content": _json({"type": "system_alert", "message": message, "time": stamp(event.at)})}
+
+
+def _whose(event: Any) -> str:
+    if event.kind == "function_returned":
+        return f"Result of {event.name}" if event.ok else f"Failed result of {event.name}"
+    if event.kind == "model_replied":
+        return "You wrote"
+    return "The user wrote" if event.kind == "trigger_received" and event.cause == "user" else "An alert read"
+
+
+def spoken(event: Any) -> str:
+    """A queuing event's text: what was said, else thought, else which functions were called."""
+    if event.kind == "pressure_warned":
+        return warning_text(event)
+    if event.kind != "model_replied":
+        return str(event.text if event.kind == "trigger_received" else event.value)
+    calls = "\n".join(f"{call.name}({json.dumps(call.arguments, ensure_ascii=False)})" for call in event.calls)
+    return sent_text(event) or str(event.content) or calls
+
+
+def sent_text(event: Any) -> str:
+    """What the user saw of a reply: the messages of its send_message calls, else empty."""
+    texts = [
+        call.arguments["message"]
+        for call in event.calls
+        if call.name == "send_message" and isinstance(call.arguments, dict) and "message" in call.arguments
+    ]
+    return "\n".join(str(text) for text in texts)
 
 
 def options(state: State) -> dict[str, Any]:
@@ -318,7 +393,7 @@ def build(state: State, read: Reader) -> Prompt:
     messages = [{"role": "system", "content": system_text(instructions, state.blocks)}]
     if state.summary:
         messages.append(summary_message(read(state.summary.seq)))
-    messages += _without_dangling_calls([queued_message(entry, read, structured=structured) for entry in state.queue])
+    messages += _conversation(state.queue, read, structured=structured)
     body = {**options(state), "messages": messages}
     if structured:
         # Never beside `tools`: the server would ignore them.
@@ -328,22 +403,55 @@ def build(state: State, read: Reader) -> Prompt:
     return Prompt(body, sections(state), prompt_parts(state), digest(body))
 
 
-def _without_dangling_calls(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Queued messages in which every call has its result: a turn that broke off leaves calls that never ran.
+def _conversation(queue: Sequence[Entry], read: Reader, *, structured: bool) -> list[dict[str, Any]]:
+    """The queued messages, every call followed by its result: chat templates refuse either one alone.
 
-    Chat templates refuse a call without a result. Our count keeps the few tokens of what is left out here.
+    A turn that broke off leaves calls that never ran: they are left out. What a person deleted leaves results
+    without a call: they are shown as alerts. What came between a call and its result stands behind both. Our count
+    keeps the few tokens by which these forms differ.
     """
-    whole = []
-    for at, message in enumerate(messages):
-        calls = message.get("tool_calls", ())
-        results = takewhile(lambda following: following["role"] == "tool", messages[at + 1 :]) if calls else ()
-        answered = {result["tool_call_id"] for result in results}
-        ran = [call for call in calls if call["id"] in answered]
-        if len(ran) < len(calls):
-            message = {"role": "assistant", "content": message["content"] or "(interrupted before it ran)"}
-            message |= {"tool_calls": ran} if ran else {}
-        whole.append(message)
-    return whole
+    shown = [(entry, queued_message(entry, read, structured=structured)) for entry in queue]
+    results = _results(shown)
+    placed = {at for found in results.values() for at in found}
+    messages: list[dict[str, Any]] = []
+    for at, (entry, message) in enumerate(shown):
+        if at in placed:
+            continue
+        if message["role"] == "tool":
+            origin, text = _origin(entry, read)
+            message = _as_alert(CALL_GONE, origin, text, entry.clip)
+        answers = [shown[one][1] for one in results.get(at, ())]
+        messages += [_answered(message, [answer["tool_call_id"] for answer in answers]), *answers]
+    return messages
+
+
+def _results(shown: Sequence[tuple[Entry, dict[str, Any]]]) -> dict[int, list[int]]:
+    """By the position of each message with calls: the positions of their results, which are of the same step."""
+    waiting: dict[tuple[int, int, str], list[int]] = {}
+    found: dict[int, list[int]] = {}
+    for at, (entry, message) in enumerate(shown):
+        if message["role"] == "tool":
+            callers = waiting.get((entry.turn, entry.step, message["tool_call_id"]))
+            if callers:
+                found[callers.pop(0)].append(at)
+        for call in message.get("tool_calls", ()):
+            waiting.setdefault((entry.turn, entry.step, call["id"]), []).append(at)
+            found.setdefault(at, [])
+    return found
+
+
+def _answered(message: dict[str, Any], answered: list[str]) -> dict[str, Any]:
+    """The message without those of its calls that have no result."""
+    calls = message.get("tool_calls", ())
+    if len(calls) == len(answered):
+        return message
+    ran = []
+    for call in calls:
+        if call["id"] in answered:
+            answered.remove(call["id"])
+            ran.append(call)
+    kept = {"role": "assistant", "content": message["content"] or "(interrupted before it ran)"}
+    return kept | ({"tool_calls": ran} if ran else {})
 
 
 def build_summary(state: State, evicted: tuple[str, ...], read: Reader, *, words: int, transcript_chars: int) -> Prompt:
@@ -352,7 +460,7 @@ def build_summary(state: State, evicted: tuple[str, ...], read: Reader, *, words
     The transcript is cut in the middle to `transcript_chars`, so that the summariser itself cannot overflow.
     """
     gone = frozenset(evicted)
-    lines = [transcript_line(queued_message(entry, read)) for entry in state.queue if entry.id in gone]
+    lines = [transcript_line(_first_message(entry, read)) for entry in state.queue if entry.id in gone]
     transcript = "\n".join(line for line in lines if line)
     if len(transcript) > transcript_chars:
         half = max(40, transcript_chars // 2)

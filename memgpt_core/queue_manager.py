@@ -4,13 +4,15 @@ Decides from token counts alone; never sees a text, never calls a model. The str
 the evicted messages is named in the settings and carried out by the agent.
 
 Eviction takes whole exchanges (all messages of a turn) from the front, so that a call never loses its
-result. Inside a single long turn it takes whole steps, and never the trigger the turn is about.
+result. Inside a single long turn it takes whole steps, and never the trigger the turn is about. What a person
+pinned stays, with the other half of its call; the rest of its exchange may leave.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.events import Clip
-from memgpt_core.prompt import clip_to, message_of, scaled, sections, texts_in
+from memgpt_core.prompt import brought_back, clip_to, message_of, scaled, sections, spoken, texts_in
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Entry, State
 from memgpt_core.tokens import count_message
@@ -68,33 +70,86 @@ def fit(state: State, event: Any) -> Any:
     The counted message carries a time of the same shape as the one it will be stamped with.
     """
     structured = state.settings.calling == "structured"
+    clip, tokens = _fitted(
+        state, lambda clip: message_of(event, clip=clip, structured=structured), _longest_text(event)
+    )
+    measured = event.measured.model_copy(update={"tokens": tokens})
+    return event.model_copy(update={"measured": measured, **({"clip": clip} if clip else {})})
+
+
+def fit_again(state: State, origin: Any, text: str | None = None, *, back: bool = False) -> tuple[Clip | None, int]:
+    """The same for a message that is there already and gets another `text` (None: its own), as (clip, tokens).
+
+    With `back` it is queued again and shown as brought back (`prompt.brought_back`).
+    """
+    structured = state.settings.calling == "structured"
+    if back:
+        return _fitted(
+            state,
+            lambda clip: brought_back(origin, text=text, clip=clip),
+            spoken(origin) if text is None else text,
+        )
+    longest = max(_longest_text(origin), text or "", key=len) if origin.kind == "model_replied" else text
+    return _fitted(
+        state,
+        lambda clip: message_of(origin, text=text, clip=clip, structured=structured),
+        _longest_text(origin) if longest is None else longest,
+    )
+
+
+def _fitted(state: State, shown: Callable[[Clip | None], dict[str, Any]], longest: str) -> tuple[Clip | None, int]:
+    """(how much of `longest` may be shown, tokens of the message then)."""
     cap = budget = int(message_cap_tokens(state) / state.token_factor)
-    clip, tokens = None, count_message(message_of(event, structured=structured))
+    clip, tokens = None, count_message(shown(None))
     while tokens > cap and budget > MIN_CLIP_TOKENS:
-        clip = clip_to(_longest_text(event), budget)
-        tokens = count_message(message_of(event, clip=clip, structured=structured))
+        clip = clip_to(longest, budget)
+        tokens = count_message(shown(clip))
         budget = int(budget * 0.7)
     if tokens > cap:
         clip = Clip(head_chars=0, tail_chars=0)
-        tokens = count_message(message_of(event, clip=clip, structured=structured))
-    measured = event.measured.model_copy(update={"tokens": tokens})
-    return event.model_copy(update={"measured": measured, **({"clip": clip} if clip else {})})
+        tokens = count_message(shown(clip))
+    return clip, tokens
 
 
 def _longest_text(event: Any) -> str:
     if event.kind == "model_replied":
         texts: list[str] = [event.content, *(text for call in event.calls for text in texts_in(call.arguments))]
         return max(texts, key=len)
-    return str(event.text if event.kind == "trigger_received" else event.value)
+    return spoken(event)
 
 
-def refusal(fixed: int, settings: AgentSettings) -> str:
-    """Why a window cannot hold an agent whose fixed parts are `fixed` tokens; empty when it can."""
-    if fixed + MIN_ROOM_TOKENS <= settings.flush_tokens:
+PAIRED = ("model_replied", "function_returned")
+"""Kinds that stay together while one of a step is pinned: a call and its result are nothing alone."""
+
+
+def kept_by_pins(state: State) -> frozenset[str]:
+    """Ids of the queued messages that stay through every flush: the pinned ones and what belongs to them."""
+    pinned = frozenset(state.pinned)
+    steps = {(entry.turn, entry.step) for entry in state.queue if entry.id in pinned and entry.kind in PAIRED}
+    return frozenset(
+        entry.id
+        for entry in state.queue
+        if entry.id in pinned or (entry.kind in PAIRED and (entry.turn, entry.step) in steps)
+    )
+
+
+def pinned_tokens(state: State) -> int:
+    """What the pinned messages, and what belongs to them, take of the window."""
+    kept = kept_by_pins(state)
+    return scaled(state, sum(entry.tokens for entry in state.queue if entry.id in kept))
+
+
+def refusal(fixed: int, settings: AgentSettings, *, pinned: int = 0) -> str:
+    """Why a window cannot hold an agent whose fixed parts are `fixed` tokens; empty when it can.
+
+    `pinned` are the tokens of the messages that stay in the queue through every flush.
+    """
+    if fixed + pinned + MIN_ROOM_TOKENS <= settings.flush_tokens:
         return ""
+    also = f", pinned messages {pinned}," if pinned else ""
     return (
-        f"The window is too small: instructions, function schemas and core memory take {fixed} tokens and the queue "
-        f"needs at least {MIN_ROOM_TOKENS} more, but a window of {settings.window_tokens} tokens with "
+        f"The window is too small: instructions, function schemas and core memory take {fixed} tokens{also} and the "
+        f"queue needs at least {MIN_ROOM_TOKENS} more, but a window of {settings.window_tokens} tokens with "
         f"{settings.reserve_tokens} kept for the reply and a flush mark of {settings.flush_share:.0%} leaves "
         f"{settings.flush_tokens}. Choose a larger window, a smaller reserve, or switch functions off."
     )
@@ -133,6 +188,7 @@ def _evictable(state: State) -> list[list[Entry]]:
     """The queue cut into what must leave together, oldest first; what may never leave is not in it."""
     past: dict[int, list[Entry]] = {}
     steps: dict[int, list[Entry]] = {}
+    kept = kept_by_pins(state)
     for entry in state.queue:
         if not state.turn_open or entry.turn < state.turn:
             past.setdefault(entry.turn, []).append(entry)
@@ -141,4 +197,5 @@ def _evictable(state: State) -> list[list[Entry]]:
     groups = list(past.values())
     if not state.turn_open:
         groups = groups[:-1]
-    return groups + list(steps.values())
+    may_leave = [[entry for entry in group if entry.id not in kept] for group in groups + list(steps.values())]
+    return [group for group in may_leave if group]

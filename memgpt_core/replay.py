@@ -2,18 +2,21 @@
 
 Calls no model, no store, no clock. Every derived event is recomputed and compared with the recorded line as
 soon as it is committed; the first that differs ends the rerun and is shown with both sides.
+
+What was imported was never run by this engine and cannot be run again: it is taken as it is, and counted.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from memgpt_core.agent import Agent
 from memgpt_core.errors import MemscopeError
-from memgpt_core.events import Event, Hit, encode, is_external
+from memgpt_core.events import Event, Hit, encode, is_external, queues_message
 from memgpt_core.journal import Journal
 from memgpt_core.llm.recorded import RecordedModel
-from memgpt_core.log import read_events
+from memgpt_core.log import Log, read_events
 from memgpt_core.project import project
 from memgpt_core.rows import MemoryRows
 from memgpt_core.settings import ENGINE_VERSION
@@ -22,6 +25,12 @@ from memgpt_core.state import State
 ANSWERED_INLINE = frozenset({"model_replied", "fault_recorded"})
 """External kinds that the engine itself commits, when it asks for them; never injected."""
 
+
+_SEARCHED = ("messages", "passages")
+"""The tables whose rows a search of the rerun gives."""
+
+_SEARCHED_KINDS = ("message_", "archival_")
+"""How the kinds begin that change such rows, beside those that queue a message."""
 
 COUNTED = ("clip", "summary", "tokens_after")
 """Fields that hold counts, or say where a count had a text cut. Where a model's vocabulary did the counting, a rerun
@@ -39,12 +48,14 @@ class Difference(NamedTuple):
 class Outcome(NamedTuple):
     """What a rerun found: how many events came out identical, and the first difference if there is one.
 
-    `version` is the engine version of a recording made by another one: it may differ for good reasons.
+    `version` is the engine version of a recording made by another one: it may differ for good reasons. `imported` of
+    the events were not recorded here but brought in from a file, and were taken as they are.
     """
 
     events: int
     difference: Difference | None
     version: int | None = None
+    imported: int = 0
 
     @property
     def identical(self) -> bool:
@@ -62,21 +73,47 @@ class _Interrupted(Exception):
     """The recorded process died here, or the recording ends; what the engine was doing is dropped."""
 
 
-class _MemoryLog:
-    """A log that keeps its events in memory, for reruns."""
+class Recording(Sequence[Event]):
+    """The first events of a log, read as they are asked for, so that a long one need not fit into memory."""
 
-    def __init__(self) -> None:
-        self.events: list[Event] = []
+    def __init__(self, log: Log, events: int) -> None:
+        self._log = log
+        self._events = events
+        # In front of the log's own cache, which is shared and locked: the same few hundred are read again and again.
+        self._read = functools.lru_cache(maxsize=2048)(log.read)
 
-    @property
-    def last_seq(self) -> int:
-        return len(self.events)
+    def __len__(self) -> int:
+        return self._events
+
+    @overload
+    def __getitem__(self, at: int) -> Event: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Event]: ...
+
+    def __getitem__(self, at: int | slice) -> Event | Sequence[Event]:
+        if isinstance(at, slice):
+            return [self._read(place + 1) for place in range(*at.indices(self._events))]
+        if at >= self._events:
+            raise IndexError(at)
+        return self._read((at if at >= 0 else self._events + at) + 1)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self._log.events(1, self._events + 1)
+
+
+class _RerunLog:
+    """The log of a rerun: as long as it has come, and read from the recording, which it equals so far."""
+
+    def __init__(self, recorded: Sequence[Event]) -> None:
+        self._recorded = recorded
+        self.last_seq = 0
 
     def append(self, lines: Sequence[str]) -> None:
-        """Nothing to write: the journal hands the events over itself (`_RerunJournal`)."""
+        """Nothing to write: the journal says itself how far it has come (`_RerunJournal`)."""
 
     def read(self, seq: int) -> Event:
-        return self.events[seq - 1]
+        return self._recorded[seq - 1]
 
 
 class _RerunJournal(Journal):
@@ -84,7 +121,7 @@ class _RerunJournal(Journal):
 
     def __init__(self, recorded: Sequence[Event]) -> None:
         self._recorded = recorded
-        self._memory = _MemoryLog()
+        self._memory = _RerunLog(recorded)
         self.rows = MemoryRows()
         super().__init__(self._memory, sinks=(self._keep,))
 
@@ -94,8 +131,8 @@ class _RerunJournal(Journal):
         return self._recorded[at] if at < len(self._recorded) else None
 
     def commit_many(self, events: Sequence[Event]) -> list[Event]:
-        # A recording may end between two events that were written as one.
-        left = len(self._recorded) - self._memory.last_seq
+        # A recording may end, and a fork begin, between two events that were written as one.
+        left = self._unbroken(len(events))
         committed = super().commit_many(events[:left]) if left else []
         for event in committed:
             recorded, rerun = encode(self._recorded[event.seq - 1]), encode(event)
@@ -105,6 +142,18 @@ class _RerunJournal(Journal):
             raise _Interrupted
         self._inject()
         return committed
+
+    def take(self, event: Event) -> None:
+        """Commit an event as it was recorded, with nothing behind it: a decision of ours was never part of it."""
+        super().commit_many([event])
+
+    def _unbroken(self, wanted: int) -> int:
+        """How many of the next `wanted` recorded events there are before the recording ends or becomes another's."""
+        at = self._memory.last_seq
+        following = self._recorded[at : at + wanted]
+        # The first may itself be the fork, which is injected.
+        forks = [place for place, event in enumerate(following) if place and event.kind == "run_forked"]
+        return min([len(following), *forks])
 
     def _inject(self) -> None:
         """Commit the external events recorded here, so that the next decision sees what it saw then."""
@@ -119,8 +168,9 @@ class _RerunJournal(Journal):
             self.commit(upcoming)
 
     def _keep(self, before: State, event: Event) -> None:
-        self._memory.events.append(event)
-        self.rows.take(project(before, event))
+        self._memory.last_seq = event.seq
+        if queues_message(event) or event.kind.startswith(_SEARCHED_KINDS):
+            self.rows.take(change for change in project(before, event) if change.table in _SEARCHED)
 
     def _stamp(self, state: State, event: Event) -> Event:
         stamped = super()._stamp(state, event)
@@ -163,8 +213,10 @@ class _RecordedSearch:
         return _Found(event.measured.hits or (), event.measured.total or 0, event.mode)
 
 
-def rerun(recorded: Sequence[Event]) -> Outcome:
+def rerun(recorded: Sequence[Event], told: Callable[[int], None] = lambda done: None) -> Outcome:
     """Run the engine over a recording and compare, event by event.
+
+    `told` hears now and then how many events came out identical; what it raises ends the rerun.
 
     Raises:
         MemscopeError: the recording holds no agent.
@@ -176,16 +228,29 @@ def rerun(recorded: Sequence[Event]) -> Outcome:
     journal = _RerunJournal(recorded)
     model = RecordedModel(journal.upcoming)
     agent = Agent(journal, lambda _: model, _RecordedSearch(journal))
+    imported = _imported(recorded)
     try:
         while (upcoming := journal.upcoming()) is not None:
-            _advance(journal, agent, upcoming)
+            told(upcoming.seq - 1)
+            if upcoming.seq in imported:
+                journal.take(upcoming)
+            else:
+                _advance(journal, agent, upcoming)
     except _Diverged as diverged:
-        return Outcome(diverged.difference.seq - 1, diverged.difference, version)
-    return Outcome(len(recorded), None, version)
+        return Outcome(diverged.difference.seq - 1, diverged.difference, version, len(imported))
+    return Outcome(len(recorded), None, version, len(imported))
+
+
+def _imported(recorded: Sequence[Event]) -> frozenset[int]:
+    """Seqs of the events that came from a file, those that say so with them."""
+    said: list[Any] = [event for event in recorded if event.kind == "history_imported"]
+    return frozenset(seq for event in said for seq in range(event.first, event.seq + 1))
 
 
 def _is_break(event: Any) -> bool:
-    """Whether the recorded process broke off here: it died, or its disk, a store or Memscope itself failed it."""
+    """Whether the recorded process broke off here: it, its disk, a store or Memscope failed, or a fork begins."""
+    if event.kind == "run_forked":
+        return True
     if event.kind == "turn_ended":
         return is_external(event)
     return event.kind == "fault_recorded" and event.where in ("log", "store", "defect")
@@ -200,6 +265,8 @@ def _advance(journal: _RerunJournal, agent: Agent, upcoming: Event) -> None:
                 journal.commit(end)
         elif not journal.state.turn_open and is_external(upcoming):
             journal.commit(upcoming)
+        elif not journal.state.turn_open and journal.state.asked and upcoming.kind == "function_returned":
+            agent.let_go()
         elif not journal.state.turn_open:
             raise _Diverged(Difference(upcoming.seq, encode(upcoming), ""))
         else:

@@ -7,12 +7,12 @@ reaches a disk. Knows the versions of rows; does not know events, files or any d
 from collections.abc import Iterable
 from typing import Any
 
-from memgpt_core.project import COLUMNS, Change, Insert, Revise
+from memgpt_core.project import COLUMNS, Change, Insert, Reopen, Revise
 
 Row = dict[str, Any]
 
 KEYS: dict[str, str] = {"messages": "id", "passages": "id", "residency": "carrier"}
-"""The column by which the open rows of a table are found again; `events` rows never end."""
+"""The column by which the open rows of a table are found again; rows of the other tables never end."""
 
 
 class MemoryRows:
@@ -21,6 +21,7 @@ class MemoryRows:
     def __init__(self) -> None:
         self._tables: dict[str, list[Row]] = {name: [] for name in COLUMNS}
         self._open: dict[str, dict[str, list[Row]]] = {name: {} for name in KEYS}
+        self._last: dict[str, dict[str, Row]] = {name: {} for name in KEYS}
 
     def take(self, changes: Iterable[Change]) -> None:
         """Make these changes, in order; one that meets no current row changes nothing."""
@@ -30,6 +31,8 @@ class MemoryRows:
             elif isinstance(change, Revise):
                 for row in self._end(change.table, change.id, change.seq):
                     self._begin(change.table, {**row, **change.changes, "seq_from": change.seq, "seq_to": None})
+            elif isinstance(change, Reopen):
+                self._reopen(change)
             else:
                 if change.column != KEYS[change.table]:
                     raise KeyError(f"{change.table} is closed by {KEYS[change.table]}, not by {change.column}")
@@ -61,8 +64,17 @@ class MemoryRows:
 
     def _begin(self, table: str, row: Row) -> None:
         self._tables[table].append(row)
-        if table in KEYS and row["seq_to"] is None:
-            self._open[table].setdefault(row[KEYS[table]], []).append(row)
+        if table not in KEYS:
+            return
+        key = row[KEYS[table]]
+        self._last[table][key] = row
+        if row["seq_to"] is None:
+            self._open[table].setdefault(key, []).append(row)
+
+    def _reopen(self, change: Reopen) -> None:
+        last = self._last[change.table].get(change.id)
+        if last is not None and not self._open[change.table].get(change.id):
+            self._begin(change.table, {**last, **change.changes, "seq_from": change.seq, "seq_to": None})
 
     def _end(self, table: str, key: str, seq: int) -> list[Row]:
         ended = self._open[table].pop(key, [])

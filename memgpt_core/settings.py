@@ -22,6 +22,10 @@ def default_home() -> Path:
     return Path(os.environ.get("MEMSCOPE_HOME") or "~/.memscope").expanduser()
 
 
+Strategy = Literal["summarise_recursively", "summarise_and_archive", "archive_verbatim", "drop_with_notice"]
+"""What becomes of evicted messages beside staying in recall storage: `strategies.STRATEGIES`."""
+
+
 class AgentSettings(BaseModel):
     """The rules one agent runs under.
 
@@ -34,12 +38,17 @@ class AgentSettings(BaseModel):
             text is the reply and a function call continues.
         calling: `tools` for models with tool support; `structured` has the others fill in a JSON form.
         think: whether a thinking model thinks, or how hard.
+        strategy: what a flush does with what leaves the queue.
+        functions_ask: calls of these wait for a person's yes or no.
+        tell_edits: the agent is told, by a system message, of a block that a person edits while a turn runs.
+        review_sessions: after a session the model rereads it and rewrites its blocks.
         seed: None for the agent's own.
         served_tokens: the window the model is asked to be served with, where it is larger than this agent's own:
             one for all agents of a model, because another one has the server load the model anew.
 
     Raises:
-        pydantic.ValidationError: a value out of its range, or a warning mark above the flush mark.
+        pydantic.ValidationError: a value out of its range, a warning mark above the flush mark, or a function that is
+            both off and asked about.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,13 +62,16 @@ class AgentSettings(BaseModel):
     warn_share: float = Field(default=0.7, gt=0, le=1)
     flush_share: float = Field(default=1.0, gt=0, le=1)
     evict_share: float = Field(default=0.5, gt=0, le=1)
-    strategy: Literal["summarise_recursively"] = "summarise_recursively"
+    strategy: Strategy = "summarise_recursively"
     step_cap: int = Field(default=12, ge=1, le=200)
     login_idle_minutes: float = Field(default=30, gt=0)
     timer_minutes: float = Field(default=0, ge=0)
     page_size: int = Field(default=5, ge=1, le=50)
-    embedder: str = Field(default="none", pattern=r"^(none|hashing|ollama:.+)$")
+    embedder: str = Field(default="none", pattern=r"^(none|hashing|minilm|ollama:.+)$")
     functions_off: tuple[str, ...] = ()
+    functions_ask: tuple[str, ...] = ()
+    tell_edits: bool = True
+    review_sessions: bool = False
     temperature: float = Field(default=0.2, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=1)
@@ -103,4 +115,10 @@ class AgentSettings(BaseModel):
             raise ValueError(
                 f"the warning mark ({self.warn_share:.0%}) must not be above the flush mark ({self.flush_share:.0%})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _off_or_asked(self) -> Self:
+        if both := sorted(set(self.functions_off) & set(self.functions_ask)):
+            raise ValueError(f"a function is either off or asked about, not both: {', '.join(both)}")
         return self

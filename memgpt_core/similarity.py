@@ -1,31 +1,47 @@
 """Texts and their vectors for one agent: what is embedded, what is still lacking, what is near a query.
 
-Keeps one matrix a table in step with the row store and asks the embedder for what the home's vectors do
-not have. Never embeds a known text again. Does not rank: it gives cosines.
+Keeps the hot tier's matrices in step with the row store and asks the embedder for what the home's vectors do not
+have. A text longer than an embedder reads is embedded in pieces; the whole text's vector, their mean, is kept beside
+them for whoever has one vector a text. Never embeds a known text again. Does not rank: it gives cosines.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.errors import ModelUnavailable
-from memgpt_core.rows import Row
-from memgpt_core.stores.matrix import MatrixRow, Part, VectorMatrix
-from memgpt_core.stores.vectors import VectorStore
-
-INDEXED_ROLES = ("user", "assistant")
-INDEXED = {"messages": "role IN ('user', 'assistant') AND text <> ''", "passages": "text <> ''"}
-"""Which rows of a table are found by similarity and stand in the search index, as SQL."""
+from memgpt_core.hot import INDEXED as INDEXED
+from memgpt_core.hot import INDEXED_ROLES as INDEXED_ROLES
+from memgpt_core.hot import ROWS_AT_ONCE, HotTable, HotTier
+from memgpt_core.hot import Query as Query
+from memgpt_core.queries import PIECE_CHARS, pieces
+from memgpt_core.ranking import SEMANTIC, weights
+from memgpt_core.stores.matrix import NEAR, NO_COSINE, Cosines, Vector, VectorMatrix
+from memgpt_core.stores.vectors import VectorStore, text_hash
+from memgpt_core.stores.versions import NONE, Mask, Places
 
 EMBED_BATCH = 256
 QUERIES_KEPT = 256
+QUERY_CHARS = 4000
 
-Query = Callable[[str, Mapping[str, Any]], list[Row]]
+
+class Near(NamedTuple):
+    """What is near a query.
+
+    Attributes:
+        over: which versions of the part have a cosine at or over the floor.
+        places, cosines: the best of the part, over the floor or under it, and those asked about, unordered.
+        rough: the cosine of every version, right to about 1e-6.
+    """
+
+    over: Mask
+    places: Places
+    cosines: Cosines
+    rough: Cosines
 
 
 class Similarity:
@@ -36,29 +52,39 @@ class Similarity:
         refused: texts (by hash) whose vector cannot be used, with the reason; asked again after a restart.
     """
 
-    def __init__(self, vectors: VectorStore, embedder: Embedder, query: Query) -> None:
+    def __init__(self, vectors: VectorStore, embedder: Embedder, query: Query, hot: HotTier) -> None:
         self.error = ""
         self.refused: dict[str, str] = {}
         self._vectors = vectors
         self._embedder = embedder
         self._query = query
-        self._lock = threading.RLock()
+        self._hot = hot
         self._embedding = threading.Lock()
-        self._queries: OrderedDict[str, NDArray[np.float32] | None] = OrderedDict()
-        self._matrices = {table: VectorMatrix(embedder.dim) for table in INDEXED}
+        self._queries: OrderedDict[str, Vector | None] = OrderedDict()
+        self._splits = weights(embedder.name) is SEMANTIC
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the row store was looked through once."""
+        return all(matrix.position for matrix in self._matrices().values())
+
+    def behind(self, position: int) -> int:
+        """How many events the row store is ahead."""
+        with self._hot.lock:
+            return position - min(matrix.position for matrix in self._matrices().values())
 
     def forget(self) -> None:
         """Start again from the stores, as after a restart."""
-        with self._lock:
-            self.refused.clear()
-            self._matrices = {table: VectorMatrix(self._embedder.dim) for table in INDEXED}
+        self.refused.clear()
 
     def sync(self, position: int) -> None:
         """Take what the row store took up to `position`, with the vectors that are already known."""
-        with self._lock:
-            for table, matrix in self._matrices.items():
-                if matrix.position < position:
-                    self._sync(table, matrix, position)
+        self._hot.sync(position)
+        for table in INDEXED:
+            while self._matrices()[table].position < position:
+                with self._hot.lock:
+                    if (matrix := self._matrices()[table]).position < position:
+                        self._sync(table, matrix, min(position, matrix.position + ROWS_AT_ONCE))
 
     def embed(self, most: int | None = None, go_on: Callable[[], bool] = lambda: True) -> None:
         """Embed texts that lack a vector: all of them, or only if they are at most `most`; `go_on` can stop it.
@@ -69,9 +95,9 @@ class Similarity:
         if most is not None and len(self.not_embedded()) > most:
             return
         with self._embedding:
-            for table, matrix in self._matrices.items():
-                with self._lock:
-                    wanted = [row for row in matrix.lacking() if row.hash not in self.refused]
+            for table in INDEXED:
+                with self._hot.lock:
+                    wanted = self._wanted(table)
                 for at in range(0, len(wanted), EMBED_BATCH):
                     if not go_on():
                         return
@@ -79,19 +105,44 @@ class Similarity:
 
     def not_embedded(self) -> frozenset[str]:
         """Ids of current items that are found by words only."""
-        with self._lock:
-            return frozenset().union(*(matrix.not_embedded() for matrix in self._matrices.values()))
+        with self._hot.lock:
+            return frozenset().union(*(matrix.not_embedded() for matrix in self._matrices().values()))
 
     def near(
-        self, table: str, query: NDArray[np.float32], part: Part, *, floor: float, size: int, also: Sequence[str]
-    ) -> tuple[dict[str, float], set[str]]:
-        """Cosines of the nearest rows and of `also`, and all ids at or over `floor` (see `VectorMatrix.similar`)."""
-        with self._lock:
-            return self._matrices[table].similar(query, part, floor=floor, size=size, also=also)
+        self,
+        hot: HotTable,
+        query: Vector,
+        part: Mask,
+        beside: tuple[Places, Places],
+        *,
+        floor: float,
+        size: int,
+        also: Places,
+    ) -> Near:
+        """The `size` nearest versions of a part, and of `also` those that have vectors; the tier's lock is held."""
+        matrix = self._matrix(hot)
+        rough = matrix.rough(query, *beside).astype(np.float64)
+        there = np.flatnonzero(part & (rough > NO_COSINE))
+        close = there[np.abs(rough[there] - floor) < NEAR]
+        mask = part & (rough >= floor)
+        mask[close] = matrix.exact(close, query, *beside) >= floor
+        best = there
+        if len(there) > size:
+            least = np.partition(rough[there], len(there) - max(1, size))[len(there) - max(1, size)]
+            best = there[rough[there] >= least - NEAR]
+        cosines = matrix.exact(best, query, *beside)
+        if len(best) > size:
+            kept = np.lexsort((-hot.versions.column("born")[best], -cosines))[:size]
+            best, cosines = best[kept], cosines[kept]
+        more = np.setdiff1d(also, best)
+        more = more[matrix.has()[more]]
+        cosines = np.concatenate([cosines, matrix.exact(more, query, *beside)])
+        return Near(mask, np.concatenate([best, more]), cosines, rough)
 
-    def query_vector(self, text: str) -> NDArray[np.float32] | None:
+    def query_vector(self, text: str) -> Vector | None:
         """The query's vector; None when the embedder cannot be used now or the text has nothing to embed."""
-        with self._lock:
+        text = text[:QUERY_CHARS]
+        with self._hot.lock:
             if text in self._queries:
                 self._queries.move_to_end(text)
                 return self._queries[text]
@@ -101,49 +152,96 @@ class Similarity:
             self.error = str(error)
             return None
         usable = vector if np.isfinite(vector).all() and vector.any() else None
-        with self._lock:
+        with self._hot.lock:
             self._queries[text] = usable
             if len(self._queries) > QUERIES_KEPT:
                 self._queries.popitem(last=False)
         return usable
 
+    # --- the matrices -----------------------------------------------------------------------------------------
+
+    def _matrices(self) -> dict[str, VectorMatrix]:
+        return {table: self._matrix(hot) for table, hot in self._hot.tables.items()}
+
+    @staticmethod
+    def _matrix(hot: HotTable) -> VectorMatrix:
+        assert hot.matrix is not None
+        return hot.matrix
+
     def _sync(self, table: str, matrix: VectorMatrix, position: int) -> None:
-        role = "role" if table == "messages" else "''"
+        # The text is read only where it may be cut into pieces.
+        # (Bytes: two or three a sign that a piece counts as three.)
+        long = f"CASE WHEN 3 * strlen(text) > {2 * PIECE_CHARS} THEN text END" if self._splits else "NULL"
         found = self._query(
-            f"""SELECT id, seq_from, seq_to, epoch_us("at") AS at_us, {role} AS role, sha256(text) AS hash FROM {table}
-            WHERE {INDEXED[table]} AND ((seq_from > $after AND seq_from <= $position)
-            OR (seq_to > $after AND seq_to <= $position)) ORDER BY seq_from""",
+            f"SELECT seq_from, sha256(text) AS hash, {long} AS long FROM {table} "
+            f"WHERE {INDEXED[table]} AND seq_from > $after AND seq_from <= $position ORDER BY seq_from",
             {"after": matrix.position, "position": position},
         )
-        found_rows = [MatrixRow(**raw) for raw in found]
-        fresh = [row.hash for row in found_rows if row.seq_from > matrix.position]
-        known = self._vectors.get(self._embedder.name, self._embedder.dim, fresh)
-        for row in found_rows:
-            ended = row.seq_to is not None and row.seq_to <= position
-            if row.seq_from > matrix.position:
-                matrix.add(row if ended else row._replace(seq_to=None))
-            elif row.seq_to is not None:
-                matrix.end(row.id, row.seq_from, row.seq_to)
-        matrix.fill(known)
+        hashes: list[str] = []
+        for row in found:
+            place = matrix.versions.place(row["seq_from"])
+            if place != NONE:
+                of_pieces = _hashes(row["hash"], row["long"])
+                matrix.add(place, of_pieces)
+                hashes += of_pieces
+        matrix.cover(int(np.searchsorted(matrix.versions.column("seq_from"), position, side="right")))
+        matrix.fill(self._vectors.get(self._embedder.name, self._embedder.dim, hashes))
         matrix.position = position
 
-    def _embed(self, table: str, rows: Sequence[MatrixRow]) -> None:
+    # --- embedding --------------------------------------------------------------------------------------------
+
+    def _wanted(self, table: str) -> list[int]:
+        """Events at which texts began that lack a vector and were not refused."""
+        matrix = self._matrices()[table]
+        began = matrix.versions.column("seq_from")
+        lacking = matrix.lacking().items()
+        return [int(began[at]) for at, hashes in lacking if not all(hash in self.refused for hash in hashes)]
+
+    def _embed(self, table: str, seqs: Sequence[int]) -> None:
         found = self._query(
             f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs))",
-            {"seqs": [row.seq_from for row in rows]},
+            {"seqs": list(seqs)},
         )
         if not found:
             return
+        texts = {row["hash"]: self._pieces(row["text"]) for row in found}
+        wanted = {hash: piece for row, parts in texts.items() for hash, piece in _named(row, parts).items()}
+        known = (
+            self._vectors.get(self._embedder.name, self._embedder.dim, list(wanted)) if len(wanted) > len(found) else {}
+        )
+        asked = [hash for hash in wanted if hash not in known]
         try:
-            made = self._embedder.embed([row["text"] for row in found])
+            made = self._embedder.embed([wanted[hash] for hash in asked])
         except ModelUnavailable as error:
             self.error = str(error)
             raise
         self.error = ""
-        vectors = {row["hash"]: vector for row, vector in zip(found, made, strict=True)}
+        vectors = {**known, **dict(zip(asked, made, strict=True))}
+        for row, parts in texts.items():
+            if len(parts) > 1:
+                vectors[row] = _mean([vectors[hash] for hash in _named(row, parts)])
         refused = self._vectors.put(self._embedder.name, self._embedder.dim, vectors)
         kept = {hash: vector for hash, vector in vectors.items() if hash not in refused}
-        with self._lock:
+        with self._hot.lock:
             self.refused.update(refused)
-            for matrix in self._matrices.values():
+            for matrix in self._matrices().values():
                 matrix.fill(kept)
+
+    def _pieces(self, text: str) -> list[str]:
+        return pieces(text) if self._splits else [text]
+
+
+def _named(hash: str, parts: Sequence[str]) -> dict[str, str]:
+    """A text's pieces by hash; a text that is one piece has its own."""
+    return {hash: parts[0]} if len(parts) == 1 else {text_hash(piece): piece for piece in parts}
+
+
+def _hashes(hash: str, long: str | None) -> list[str]:
+    return [hash] if long is None else list(_named(hash, pieces(long)))
+
+
+def _mean(vectors: Sequence[Vector]) -> Vector:
+    total = np.mean(np.stack(vectors), axis=0, dtype=np.float64)
+    length = np.linalg.norm(total)
+    mean: Vector = np.asarray(total / (length or 1), dtype=np.float32)
+    return mean

@@ -26,6 +26,7 @@ class Entry(NamedTuple):
         turn, step: where it was queued; eviction keeps a step's reply and results together.
         holds: ids whose text this message carries (search results).
         clip: (head, tail) characters when the text is queued in part, else None.
+        placed: the event that put it here; the queue stands in this order.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Entry(NamedTuple):
     step: int
     holds: tuple[str, ...] = ()
     clip: tuple[int, int] | None = None
+    placed: int = 0
 
 
 class Block(NamedTuple):
@@ -49,6 +51,23 @@ class Block(NamedTuple):
     seq: int
     author: str
     tokens: int
+
+
+class Asked(NamedTuple):
+    """A call that waits for a person: number `call_index` (from 0) of the reply in event `reply`."""
+
+    reply: int
+    call_index: int
+    call_id: str
+    name: str
+
+
+class Answered(NamedTuple):
+    """The call whose answer, yes or no, is in event `seq` and has not been carried out yet; the rest as in `Asked`."""
+
+    seq: int
+    reply: int
+    call_index: int
 
 
 class Note(NamedTuple):
@@ -67,6 +86,14 @@ class Summary(NamedTuple):
     covers: int
 
 
+class Provenance(NamedTuple):
+    """Where a fork comes from: the agent it was copied from, as it was called, and the last event of that one's log."""
+
+    origin: str
+    origin_name: str
+    origin_seq: int
+
+
 class Part(NamedTuple):
     """A piece of a sent prompt, in order: `key` changes exactly when its text does."""
 
@@ -75,7 +102,10 @@ class Part(NamedTuple):
 
 
 class State(BaseModel):
-    """The agent at one point of its log. Frozen; every change is a new one."""
+    """The agent at one point of its log. Frozen; every change is a new one.
+
+    `hidden` are the slots of messages that were deleted since the last flush: where an undo puts them back.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,12 +118,16 @@ class State(BaseModel):
     turn_end: str = ""
     resumed_at_step: int = 0
     stopping: bool = False
+    asked: Asked | None = None
+    answered: Answered | None = None
+    reviewed_session: int = 0
 
     agent_id: str = ""
     name: str = ""
     about: str = ""
     engine_version: int = 0
     seed: int = 0
+    provenance: Provenance | None = None
     settings: AgentSettings = AgentSettings()
 
     instructions_seq: int = 0
@@ -105,6 +139,8 @@ class State(BaseModel):
 
     blocks: dict[str, Block] = {}
     queue: tuple[Entry, ...] = ()
+    hidden: tuple[Entry, ...] = ()
+    pinned: tuple[str, ...] = ()
     summary: Summary | None = None
     notes: dict[str, Note] = {}
     sent: tuple[Part, ...] = ()
@@ -180,7 +216,6 @@ _Changes = dict[str, Any]
 
 
 def _enqueue(state: State, event: Any, *, id: str = "", text_seq: int = 0, holds: tuple[str, ...] = ()) -> _Changes:
-    clip = (event.clip.head_chars, event.clip.tail_chars) if getattr(event, "clip", None) else None
     entry = Entry(
         id=id or f"m{event.seq}",
         text_seq=text_seq or event.seq,
@@ -189,9 +224,15 @@ def _enqueue(state: State, event: Any, *, id: str = "", text_seq: int = 0, holds
         turn=event.turn,
         step=event.step,
         holds=holds,
-        clip=clip,
+        clip=_clip_of(event),
+        placed=event.seq,
     )
     return {"queue": (*state.queue, entry)}
+
+
+def _clip_of(event: Any) -> tuple[int, int] | None:
+    clip = getattr(event, "clip", None)
+    return (clip.head_chars, clip.tail_chars) if clip else None
 
 
 def _agent_created(state: State, event: Any) -> _Changes:
@@ -212,6 +253,15 @@ def _agent_configured(state: State, event: Any) -> _Changes:
     if event.settings.model != state.settings.model:
         changes.update(token_factor=event.token_factor, counted_by="")
     return changes
+
+
+def _agent_renamed(state: State, event: Any) -> _Changes:
+    return {"name": event.name, "about": event.about}
+
+
+def _run_forked(state: State, event: Any) -> _Changes:
+    provenance = Provenance(event.origin, event.origin_name, event.origin_seq)
+    return {"agent_id": event.agent_id, "name": event.name, "provenance": provenance}
 
 
 def _context_recounted(state: State, event: Any) -> _Changes:
@@ -242,9 +292,11 @@ def _trigger_received(state: State, event: Any) -> _Changes:
     changes = _enqueue(state, event)
     changes.update(turn_open=True, messages=state.messages + 1)
     if not state.turn_open:
-        changes.update(stopping=False, turn_end="", resumed_at_step=0)
+        changes.update(stopping=False, turn_end="", resumed_at_step=0, asked=None, answered=None)
     if event.cause in ("user", "login"):
         changes["last_trigger_at"] = event.at
+    if event.cause == "review":
+        changes["reviewed_session"] = max(state.reviewed_session, event.reviews or event.session)
     return changes
 
 
@@ -293,6 +345,24 @@ def _function_returned(state: State, event: Any) -> _Changes:
         "messages": state.messages + 1,
         "calls": state.calls + 1,
         "failed_calls": state.failed_calls + (not event.ok),
+        "asked": None,
+        "answered": None,
+    }
+
+
+def _function_asked(state: State, event: Any) -> _Changes:
+    return {"asked": Asked(event.reply, event.index, event.call_id, event.name)}
+
+
+def _function_answered(state: State, event: Any) -> _Changes:
+    asked = state.asked
+    return {
+        "turn_open": True,
+        "stopping": False,
+        "turn_end": "",
+        "resumed_at_step": state.step,
+        "asked": None,
+        "answered": Answered(event.seq, asked.reply, asked.call_index) if asked else None,
     }
 
 
@@ -324,6 +394,8 @@ def _queue_flushed(state: State, event: Any) -> _Changes:
     gone = frozenset(event.evicted)
     return {
         "queue": tuple(entry for entry in state.queue if entry.id not in gone),
+        "hidden": (),
+        "pinned": tuple(id for id in state.pinned if id not in gone),
         "summary": Summary(seq=event.seq, tokens=event.measured.tokens or 0, covers=event.covers),
         "warned": False,
         "flushes": state.flushes + 1,
@@ -342,6 +414,22 @@ def _block_defined(state: State, event: Any) -> _Changes:
         tokens=event.measured.tokens or 0,
     )
     return {"blocks": {**state.blocks, event.block: block}}
+
+
+def _block_renamed(state: State, event: Any) -> _Changes:
+    renamed = state.blocks[event.block]._replace(
+        label=event.to, seq=event.seq, author=event.author, tokens=event.measured.tokens or 0
+    )
+    return {
+        "blocks": {
+            (event.to if label == event.block else label): (renamed if label == event.block else block)
+            for label, block in state.blocks.items()
+        }
+    }
+
+
+def _block_deleted(state: State, event: Any) -> _Changes:
+    return {"blocks": {label: block for label, block in state.blocks.items() if label != event.block}}
 
 
 def _working_context_edited(state: State, event: Any) -> _Changes:
@@ -367,11 +455,15 @@ def _archival_deleted(state: State, event: Any) -> _Changes:
     return {"passages": state.passages - 1}
 
 
+def _archival_restored(state: State, event: Any) -> _Changes:
+    return {"passages": state.passages + 1}
+
+
 def _message_edited(state: State, event: Any) -> _Changes:
-    tokens = event.measured.tokens or 0
+    tokens, clip = event.measured.tokens or 0, _clip_of(event)
     return {
         "queue": tuple(
-            entry._replace(text_seq=event.seq, tokens=tokens, clip=None) if entry.id == event.message else entry
+            entry._replace(text_seq=event.seq, tokens=tokens, clip=clip) if entry.id == event.message else entry
             for entry in state.queue
         )
     }
@@ -380,12 +472,36 @@ def _message_edited(state: State, event: Any) -> _Changes:
 def _message_deleted(state: State, event: Any) -> _Changes:
     return {
         "queue": tuple(entry for entry in state.queue if entry.id != event.message),
+        "hidden": (*state.hidden, *(entry for entry in state.queue if entry.id == event.message)),
+        "pinned": tuple(id for id in state.pinned if id != event.message),
         "messages": state.messages - 1,
     }
 
 
+def _message_restored(state: State, event: Any) -> _Changes:
+    changes: _Changes = {
+        "messages": state.messages + 1,
+        "hidden": tuple(entry for entry in state.hidden if entry.id != event.message),
+    }
+    if event.queued:
+        tokens, clip = event.measured.tokens or 0, _clip_of(event)
+        back = [
+            entry._replace(text_seq=event.text_seq, tokens=tokens, clip=clip)
+            for entry in state.hidden
+            if entry.id == event.message
+        ]
+        # By place and not by id: a message that was queued again stands behind younger ones.
+        changes["queue"] = tuple(sorted((*state.queue, *back), key=lambda entry: entry.placed))
+    return changes
+
+
+def _message_pinned(state: State, event: Any) -> _Changes:
+    others = tuple(id for id in state.pinned if id != event.message)
+    return {"pinned": (*others, event.message) if event.pinned else others}
+
+
 def _message_requeued(state: State, event: Any) -> _Changes:
-    return _enqueue(state, event, id=event.message, text_seq=event.text_seq)
+    return _enqueue(state, event, id=event.message, text_seq=event.text_seq, holds=event.holds)
 
 
 def _nothing(state: State, event: Any) -> _Changes:
@@ -395,6 +511,9 @@ def _nothing(state: State, event: Any) -> _Changes:
 _MEANINGS: dict[str, Callable[[State, Any], _Changes]] = {
     "agent_created": _agent_created,
     "agent_configured": _agent_configured,
+    "agent_renamed": _agent_renamed,
+    "run_forked": _run_forked,
+    "history_imported": _nothing,
     "context_recounted": _context_recounted,
     "instructions_defined": _instructions_defined,
     "trigger_received": _trigger_received,
@@ -402,6 +521,8 @@ _MEANINGS: dict[str, Callable[[State, Any], _Changes]] = {
     "model_replied": _model_replied,
     "truncation_suspected": _nothing,
     "function_returned": _function_returned,
+    "function_asked": _function_asked,
+    "function_answered": _function_answered,
     "message_sent": _nothing,
     "heartbeats_paused": _heartbeats_paused,
     "stop_requested": _stop_requested,
@@ -411,16 +532,21 @@ _MEANINGS: dict[str, Callable[[State, Any], _Changes]] = {
     "pressure_warned": _pressure_warned,
     "queue_flushed": _queue_flushed,
     "block_defined": _block_defined,
+    "block_renamed": _block_renamed,
+    "block_deleted": _block_deleted,
     "working_context_edited": _working_context_edited,
     "note_written": _note_written,
     "note_deleted": _note_deleted,
     "archival_inserted": _archival_inserted,
     "archival_edited": _nothing,
     "archival_deleted": _archival_deleted,
+    "archival_restored": _archival_restored,
     "recall_searched": _nothing,
     "archival_searched": _nothing,
     "message_edited": _message_edited,
     "message_deleted": _message_deleted,
+    "message_restored": _message_restored,
+    "message_pinned": _message_pinned,
     "message_requeued": _message_requeued,
 }
 

@@ -14,9 +14,9 @@ from typing import Any, Literal, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from memgpt_core import prompt
-from memgpt_core.agent import replied
 from memgpt_core.blueprint import Blueprint, first_events
 from memgpt_core.connection import Connection
+from memgpt_core.decisions import replied
 from memgpt_core.errors import MemscopeError
 from memgpt_core.events import Call, Event, FunctionReturned, ModelReplied, TriggerReceived
 from memgpt_core.llm.base import Phase, Stopped

@@ -23,7 +23,7 @@ IDENTITY: dict[str, tuple[str, ...]] = {
     "messages": ("id", "seq_from"),
     "passages": ("id", "seq_from"),
     "residency": ("item", "carrier", "how", "seq_from"),
-    "events": ("seq_from",),
+    **dict.fromkeys(("events", "prompts", "replies"), ("seq_from",)),
 }
 """The columns that say which version of which row it is."""
 

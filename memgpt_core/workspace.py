@@ -1,54 +1,57 @@
 """One open agent: send, stop, read, search, edit. The only door for pages and the command line.
 
-Owns the turn's thread and what it shows while it runs (`Watch`); knows no page. A turn belongs to the process
-and not to a browser tab, so it survives reloads and closed tabs.
+Puts the rooms of one agent together: its log and journal, the engine and the thread of its turns (`Turns`), the
+stores. Knows no page.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from memgpt_core import journeys
 from memgpt_core.agent import Agent
-from memgpt_core.blueprint import define_instructions
+from memgpt_core.bookmarks import Bookmarks
+from memgpt_core.configuration import reconfigured
 from memgpt_core.connection import Connection
-from memgpt_core.errors import AgentBusy, ConfigurationRefused, EditRefused, LogClosed, ModelUnavailable, StaleEdit
+from memgpt_core.edits import Edits
+from memgpt_core.errors import AgentBusy, EditRefused, LogClosed, ModelUnavailable
 from memgpt_core.events import (
     EPOCH,
-    AgentConfigured,
+    AgentRenamed,
     ArchivalInserted,
-    ContextRecounted,
     Event,
-    FaultRecorded,
-    InstructionsDefined,
-    StopRequested,
+    FunctionAnswered,
     TriggerReceived,
-    TurnEnded,
     TurnResumed,
     clean,
 )
+from memgpt_core.folders import named
+from memgpt_core.forking import make_fork
 from memgpt_core.journal import Journal, utc_now
 from memgpt_core.llm.base import ChatModel
 from memgpt_core.llm.demo import DemoModel
+from memgpt_core.log_search import Sighted, find
 from memgpt_core.means import Means
-from memgpt_core.memory_functions import check_block_text, edited, schemas
+from memgpt_core.message_search import MessageFilter, MessagePage, find_messages
 from memgpt_core.opening import OpenLog
+from memgpt_core.passages import SearchLog
+from memgpt_core.past import Past
 from memgpt_core.projections import Projections
-from memgpt_core.prompt import Reader, recount, stamp
-from memgpt_core.queue_manager import fixed_tokens, refusal
+from memgpt_core.prompt import scaled, stamp
+from memgpt_core.rerunning import Rerunning
+from memgpt_core.review import COUNT_SAID, NEWEST_SAID, budget_tokens, trigger_text
 from memgpt_core.search import Found
 from memgpt_core.settings import DEMO, AgentSettings
-from memgpt_core.state import State, fold
+from memgpt_core.state import Asked, Provenance, State
+from memgpt_core.stores import sandbox
+from memgpt_core.stores.sandbox import Answer
 from memgpt_core.stores.vectors import VectorStore
-from memgpt_core.tokens import counted_by
+from memgpt_core.tokens import count
+from memgpt_core.turns import Turns
 from memgpt_core.verify import Difference, verify
 from memgpt_core.watch import Activity, Partial, Watch
-
-STATES_KEPT = 32
-"""Past states kept at hand, so that a page that looks back twice folds once."""
 
 
 class Workspace:
@@ -81,10 +84,10 @@ class Workspace:
         self._means = Means(connection)
         self._vectors = vectors
         self._watch = Watch()
-        self._turn_lock = threading.Lock()
-        self._turn: threading.Thread | None = None
-        self._states: OrderedDict[int, State] = OrderedDict()
-        self._problem = ""
+        self._past = Past(self._open)
+        self.bookmarks = Bookmarks(folder, clock=clock)
+        self.rerunning = Rerunning(self._open.log)
+        self.archival_searches = SearchLog(self.rows, self.event)
         self.projections = self._open_projections(self._open.state.settings.embedder)
         self._journal = Journal(
             self._open.log,
@@ -92,20 +95,22 @@ class Workspace:
             clock=clock,
             sinks=(self._take, self._open.checkpoint, self._noticed),
         )
-        self._agent = Agent(self._journal, self._model, self, progress=self._watch)
+        self.edits = Edits(self._journal, lambda: self.projections, self._counting, self.state)
+        agent = Agent(self._journal, self._model, self, progress=self._watch)
+        self._turns = Turns(self.agent_id, agent, self._journal, self._open.log, self._means, self._watch)
         if not self._open.log.fault:
             try:
-                self._end_interrupted()
+                self._turns.end_interrupted()
             except LogClosed as fault:
                 # No room on the disk to say so: it is shown, and said with the next message.
-                self._problem = str(fault)
+                self._turns.problem = str(fault)
 
-    def close(self) -> None:
-        """Stop a running turn, bring the stores up to date and let go of all files."""
+    def close(self, *, follow: bool = True) -> None:
+        """Stop a running turn, bring the stores up to date (unless they need not `follow`) and let go of all files."""
         if self.busy:
             self.stop()
             self.wait_idle(5.0)
-        self.projections.close()
+        self.projections.close(follow=follow)
         self._open.log.close()
 
     # --- reading ----------------------------------------------------------------------------------------------
@@ -113,7 +118,7 @@ class Workspace:
     @property
     def busy(self) -> bool:
         """Whether a turn is running."""
-        return self._turn is not None and self._turn.is_alive()
+        return self._turns.busy
 
     @property
     def version(self) -> int:
@@ -135,12 +140,11 @@ class Workspace:
             return self._journal.state
         if not 0 <= at <= self.last_seq:
             raise IndexError(f"the log has events 1 to {self.last_seq}, not {at}")
-        kept = self._states.get(at)
-        if kept is None:
-            kept = self._states[at] = self._open.state_at(at)
-            while len(self._states) > STATES_KEPT:
-                self._states.popitem(last=False)
-        return kept
+        return self._past.state(at)
+
+    def provenance(self) -> Provenance | None:
+        """What this agent was forked from; None when it was not. What it remembers from there is in its own log."""
+        return self._journal.state.provenance
 
     def event(self, seq: int) -> Event:
         """One event of the log."""
@@ -166,19 +170,58 @@ class Workspace:
         """Search archival storage; see `Projections.archival`."""
         return self.projections.archival(query, **scope)
 
+    def reembed(self) -> None:
+        """Embed in the background what has no vector; `projections.reembedding` says how far it is."""
+        self.projections.reembedding.start()
+
+    def line_of(self, seq: int) -> tuple[int, int]:
+        """(offset of an event's line in the log's file, its length with the newline), in bytes."""
+        start = self._open.log.size_at(seq - 1)
+        return start, self._open.log.size_at(seq) - start
+
+    def find_events(self, text: str, **scope: Any) -> Sighted:
+        """Search the log's own lines; see `log_search.find`."""
+        return find(self._open.log, text, **scope)
+
+    def find_messages(
+        self, wanted: MessageFilter, *, at: int | None = None, offset: int = 0, limit: int = 50, whole: bool = False
+    ) -> MessagePage:
+        """A page of the messages that pass a filter, as they stood after event `at`; see `message_search`."""
+        state = self.state(at)
+        return find_messages(self.projections, state, wanted, offset=offset, limit=limit, whole=whole)
+
+    def sql(self, text: str) -> Answer:
+        """Run a person's SELECT over the rows as they are now; see `stores.sandbox`."""
+        return sandbox.select(self.projections.at_rest, text)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text as it would stand in main context now."""
+        state = self._journal.state
+        with self._counting():
+            return scaled(state, count(text))
+
     def turn_start(self, turn: int) -> int:
         """Seq of the first event of a turn; 0 when there is none."""
         found = self.rows("SELECT min(seq_from) AS seq FROM events WHERE turn = ?", [turn])
         return int(found[0]["seq"] or 0)
 
-    def block_history(self, label: str) -> list[Event]:
-        """The events that made each version of a block, newest first."""
-        seqs = self.rows(
-            "SELECT seq_from AS seq FROM events "
-            "WHERE kind IN ('block_defined', 'working_context_edited') ORDER BY 1 DESC"
-        )
-        made: list[Any] = [self.event(row["seq"]) for row in seqs]
-        return [event for event in made if event.block == label]
+    def neighbour(self, seq: int, what: str, forward: bool) -> int | None:
+        """The next turn, flush, page fault… after event `seq`, or the last before it; see `journeys.neighbour`."""
+        marks = [mark.seq for mark in self.bookmarks.all()] if what == "bookmark" else ()
+        return journeys.neighbour(self.rows, self.last_seq, marks, seq, what, forward)
+
+    def change_of(self, item: str, seq: int, forward: bool) -> journeys.Reached | None:
+        """The event that next changed a block, message or passage, or last did; see `journeys.last_change`."""
+        return journeys.last_change(self.rows, self.event, self.last_seq, item, seq, forward)
+
+    def last_change(self, item: str, seq: int, forward: bool) -> int | None:
+        """The seq of `change_of`; None when nothing changed it on that side of event `seq`."""
+        reached = self.change_of(item, seq, forward)
+        return reached.seq if reached else None
+
+    def block_history(self, label: str, *, at: int | None = None, most: int | None = None) -> list[Event]:
+        """The events that made each version of a block, newest first; see `BlockEdits.block_history`."""
+        return self.edits.block_history(label, at=at, most=most)
 
     def activity(self) -> Activity:
         """What the agent is doing now."""
@@ -201,7 +244,7 @@ class Workspace:
         """What a person must be told: repairs, a read-only log, stores that are behind."""
         status = self.projections.status()
         stores = self.projections.rebuilt_because
-        found = [self._open.log.repaired, self._open.log.fault, self._problem, stores, status.error]
+        found = [self._open.log.repaired, self._open.log.fault, self._turns.problem, stores, status.error]
         return list(dict.fromkeys(notice for notice in found if notice))
 
     # --- acting -----------------------------------------------------------------------------------------------
@@ -216,24 +259,58 @@ class Workspace:
         """
         if not text.strip():
             raise EditRefused("The message is empty. Type something first.")
-        self._start(*self._login_if_due(), TriggerReceived(cause=cause, text=text))
+        login = self._login_if_due()
+        review = self._review_if_due() if login else None
+        self._turns.start(*login, TriggerReceived(cause=cause, text=text), review=review)
+
+    def send_again(self, triggers: Sequence[TriggerReceived]) -> None:
+        """Start a turn with these triggers and no others, as one that was recorded began: no login, no review is added.
+
+        Raises:
+            AgentBusy, LogClosed: as `send`.
+        """
+        self._turns.start(*(TriggerReceived(cause=trigger.cause, text=trigger.text) for trigger in triggers))
+
+    def answer(self, allowed: bool, reason: str = "", *, seen: Asked | None = None) -> None:
+        """Say yes or no to the call that waits (`state.asked`) and run its turn on; a no is told with its reason.
+
+        With `seen`, the call as the person saw it, an answer to another one is refused.
+
+        Raises:
+            AgentBusy: a turn is running.
+            EditRefused: no call waits, or another one.
+            LogClosed: the log takes nothing more.
+        """
+        self._turns.refuse_while_busy()
+        waiting = self._journal.state.asked
+        if waiting is None:
+            raise EditRefused("No function call waits for an answer any more.")
+        if seen is not None and seen != waiting:
+            raise EditRefused("Another function call waits by now. Look at it before you answer.")
+        self._turns.start(FunctionAnswered(call_id=waiting.call_id, allowed=allowed, reason=clean(reason.strip())))
 
     @property
     def can_resume(self) -> bool:
-        """Whether the last turn broke off, so that it can be run on, with other settings if need be."""
-        return not self.busy and self._journal.state.turn_end not in ("", "yielded")
+        """Whether the last turn broke off, so that it can be run on, with other settings if need be.
+
+        A turn that waits with a call is run on by the answer.
+        """
+        state = self._journal.state
+        return not self.busy and state.asked is None and state.turn_end not in ("", "yielded")
 
     def resume(self) -> None:
         """Run a turn that broke off on from where it was: the same messages, a new step.
 
         Raises:
             AgentBusy: a turn is running.
-            EditRefused: the last turn ended by itself.
+            EditRefused: the last turn ended by itself, or it waits for an answer.
             LogClosed: the log takes nothing more.
         """
+        if self._journal.state.asked is not None:
+            raise EditRefused("A function call waits for your yes or no. Answer it, or write a message instead.")
         if not self.can_resume:
             raise EditRefused("The last turn ended by itself; there is nothing to run again.")
-        self._start(TurnResumed())
+        self._turns.start(TurnResumed())
 
     def upload(self, name: str, passages: Sequence[tuple[str, tuple[str, ...]]]) -> None:
         """Store passages (text, tags) in archival storage and tell the agent that the upload is there.
@@ -241,7 +318,7 @@ class Workspace:
         Raises:
             AgentBusy, LogClosed: as `send`.
         """
-        self._refuse_while_busy()
+        self._turns.refuse_while_busy()
         for at in range(0, len(passages), 500):
             self._journal.commit_many(
                 [
@@ -250,112 +327,97 @@ class Workspace:
                 ]
             )
         told = f"Upload finished: {name}, {len(passages)} passages are now in archival storage."
-        self._start(TriggerReceived(cause="upload", text=told))
+        self._turns.start(TriggerReceived(cause="upload", text=told))
+
+    def review_session(self) -> None:
+        """Have the agent reread the present session and rewrite its blocks, now.
+
+        Raises:
+            AgentBusy: a turn is running.
+            EditRefused: nothing was said in the session, or a call waits for an answer.
+            LogClosed: the log takes nothing more.
+        """
+        self._turns.refuse_while_busy()
+        if self._journal.state.asked is not None:
+            raise EditRefused("A function call waits for your yes or no. Answer it first.")
+        review = self._review()
+        if review is None:
+            raise EditRefused("Nothing has been said in this session, so there is nothing to review.")
+        self._turns.start(review=review)
 
     def tick(self) -> bool:
-        """Fire the timer if it is due: the agent is open and idle and its heartbeats are not paused."""
+        """Do what is due while the agent is open and idle: the review of a session that is over, or the timer."""
+        if self.busy or self._journal.state.asked is not None or self._open.log.fault:
+            return False
+        try:
+            if self._login_if_due() and (review := self._review_if_due()):
+                self._turns.start(review=review)
+                return True
+            return self._fire_timer()
+        except (AgentBusy, LogClosed):
+            return False
+
+    def _fire_timer(self) -> bool:
         state = self._journal.state
         minutes = state.settings.timer_minutes
         now = self._clock()
-        if not minutes or self.busy or state.turn_open or self._open.log.fault or now < state.paused_until:
+        if not minutes or state.turn_open or now < state.paused_until:
             return False
         # Counted from the last event or the end of a pause: what was missed meanwhile is never caught up.
         if now - max(state.at, state.paused_until) < timedelta(minutes=minutes):
             return False
-        try:
-            self._start(TriggerReceived(cause="timer", text="Automated timer"))
-        except (AgentBusy, LogClosed):
-            return False
+        self._turns.start(TriggerReceived(cause="timer", text="Automated timer"))
         return True
 
     def stop(self) -> None:
         """Stop the running turn; the model call in progress is cut off and nothing of it is kept."""
-        # A turn that is just being started counts as running.
-        with self._turn_lock, self._journal.lock:
-            if not self.busy or self._journal.state.stopping or not self._journal.state.turn_open:
-                return
-            self._journal.commit(StopRequested())
-            self._watch.stop(True)
+        self._turns.stop()
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait for the running turn to end; whether it did."""
-        turn = self._turn
-        if turn is not None:
-            turn.join(timeout_s)
-        return not self.busy
+        return self._turns.wait_idle(timeout_s)
 
-    def edit_block(self, label: str, text: str, *, based_on: int, reason: str = "") -> None:
-        """Give a block the text a person wrote, based on the version of event `based_on`.
+    def rename(self, name: str, about: str) -> None:
+        """Give the agent another name and another line about it, as an event; also while a turn runs.
 
         Raises:
-            StaleEdit: the block has changed since; carries both texts.
-            EditRefused: there is no such block, or the text does not fit it.
+            EditRefused: no name, or one that is too long.
+            LogClosed: the log takes nothing more.
         """
-        text, reason = clean(text), clean(reason)
+        renamed = AgentRenamed(name=named(name), about=str(clean(about)).strip())
+        self._journal.commit(lambda now: None if (now.name, now.about) == (renamed.name, renamed.about) else renamed)
 
-        def decide(state: State) -> Event | None:
-            block = state.blocks.get(label)
-            if block is None:
-                raise EditRefused(f"There is no block '{label}' any more. Copy your text before you leave this page.")
-            if based_on != block.seq:
-                raise StaleEdit(f"Block '{label}'", current=block.value, current_seq=block.seq, yours=text)
-            if text == block.value:
-                return None
-            if refused := check_block_text(state, block, text):
-                raise EditRefused(refused)
-            return edited(state, label, text, author="human", based_on=based_on, reason=reason)
-
-        with self._counting():
-            self._journal.commit(decide)
-
-    def undo_block(self, label: str) -> None:
-        """Give a block the text it had before its last change, as a new edit.
-
-        Raises:
-            EditRefused: it has never been changed.
-        """
-        last: Any = next(iter(self.block_history(label)), None)
-        if last is None or last.kind != "working_context_edited":
-            raise EditRefused(f"Block '{label}' has not been changed yet, so there is nothing to undo.")
-        self.edit_block(label, last.before, based_on=last.seq, reason=f"undo of event {last.seq}")
-
-    def configure(self, settings: AgentSettings) -> None:
-        """Give the agent other settings, as an event; they hold from the next step on.
+    def configure(self, settings: AgentSettings, *, instructions: str | None = None) -> None:
+        """Give the agent other settings and, if given, other instructions; they hold from the next step on.
 
         Raises:
             AgentBusy: a turn is running.
-            ConfigurationRefused: the window cannot hold the fixed parts; the sentence has the numbers.
+            ConfigurationRefused: the window cannot hold the fixed parts, or something in it makes no sense; the
+                sentence has the numbers.
             ModelUnavailable: the embedding model cannot be asked for its dimension.
             LogClosed: the log takes nothing more.
         """
-        with self._turn_lock:
-            self._refuse_while_busy()
-            before = self._journal.state
-            if settings.model_copy(update={"served_tokens": before.settings.served_tokens}) == before.settings:
-                return
-            if settings.embedder != before.settings.embedder:
+        with self._turns.lock:
+            self._turns.refuse_while_busy()
+            embedder = self._journal.state.settings.embedder
+            if settings.embedder != embedder:
                 self._means.learn_dimension(settings.embedder)
-            known = self._means.known(settings.model)
-            configured = AgentConfigured(
-                settings=settings,
-                template_tokens=int(known.get("template_tokens", 0)),
-                token_factor=float(known.get("token_factor", 1.0)),
-            )
-            now: Any = self._journal.read(before.instructions_seq)
-            counter = self._means.counter(settings.model)
-            with counted_by(counter), self._journal.lock:
-                defined = define_instructions(now.instructions, settings)
-                after = fold([configured, defined], before)
-                recounted = ContextRecounted(
-                    counts=recount(after, _reader(self._journal.read, defined)),
-                    counted_by=settings.model if counter else "",
-                )
-                if refused := refusal(fixed_tokens(fold([recounted], after)), settings):
-                    raise ConfigurationRefused(refused)
-                served = configured.model_copy(update={"settings": self._means.serve(self.agent_id, settings)})
-                self._journal.commit_many([served, defined, recounted])
-            if settings.embedder != before.settings.embedder:
+            with self._journal.lock:
+                state = self._journal.state
+                if events := reconfigured(
+                    self.agent_id, state, settings, instructions, self._journal.read, self._means
+                ):
+                    self._journal.commit_many(events)
+            if settings.embedder != embedder:
                 self._reopen_projections()
+
+    def define_instructions(self, text: str) -> None:
+        """Give the agent other system instructions, the read-only head of main context.
+
+        Raises:
+            AgentBusy, ConfigurationRefused, LogClosed: as `configure`.
+        """
+        self.configure(self._journal.state.settings, instructions=text)
 
     # --- the stores -------------------------------------------------------------------------------------------
 
@@ -366,6 +428,32 @@ class Workspace:
     def rebuild(self, progress: Callable[[float], None] | None = None) -> None:
         """Make the stores anew from the log."""
         self.projections.rebuild(self._open.states_from, progress)
+
+    def fork_into(
+        self,
+        folder: Path,
+        at: int,
+        *,
+        name: str,
+        clock: Callable[[], datetime] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        """Make in `folder`, not yet revealed, an agent that goes on from event `at` of this one; see `forking`.
+
+        Raises:
+            EditRefused: there is no such event.
+            OSError: the copy could not be written.
+        """
+        make_fork(
+            self._open,
+            at,
+            folder,
+            name=name,
+            origin_name=self._journal.state.name,
+            clock=clock or self._clock,
+            stores=self.projections,
+            progress=progress,
+        )
 
     # --- inside -----------------------------------------------------------------------------------------------
 
@@ -393,29 +481,29 @@ class Workspace:
         last = stamp(state.last_trigger_at) if seen else "Never (first login)"
         return [TriggerReceived(cause="login", text=last)]
 
-    # --- counting and embedding with the model's own means ------------------------------------------------------
+    def _review_if_due(self) -> TriggerReceived | None:
+        """The review of the present session, if the agent reviews its sessions and this one was not yet."""
+        state = self._journal.state
+        wanted = state.settings.review_sessions and state.reviewed_session < state.session
+        return self._review() if wanted else None
+
+    def _review(self) -> TriggerReceived | None:
+        """What asks for the review of the present session; None when nothing was said in it."""
+        state = self._journal.state
+        said = self.rows(NEWEST_SAID, [state.session])
+        if not said:
+            return None
+        total = self.rows(COUNT_SAID, [state.session])[0]["n"]
+        with self._counting():
+            return TriggerReceived(
+                cause="review",
+                text=trigger_text(state.session, said, total, budget_tokens(state)),
+                reviews=state.session,
+            )
 
     def _counting(self) -> AbstractContextManager[None]:
-        """Count as the present counts were made: exactly when they are exact, so that units never mix."""
-        state = self._journal.state
-        return counted_by(self._means.counter(state.settings.model) if state.counted_by else None)
-
-    def _share_window(self) -> None:
-        """Ask for the window that the model's other agents want too, as an event, so that nothing is reloaded."""
-        state = self._journal.state
-        served = self._means.serve(self.agent_id, state.settings)
-        if served.num_ctx != state.settings.num_ctx:
-            same = {"template_tokens": state.template_tokens, "token_factor": state.token_factor}
-            self._journal.commit(AgentConfigured(settings=served, author="engine", **same))
-
-    def _recount_if_due(self) -> None:
-        """Count the window anew when the model's vocabulary has come, or has gone with its server."""
-        state = self._journal.state
-        counter = self._means.counter(state.settings.model)
-        name = state.settings.model if counter else ""
-        if name != state.counted_by:
-            with counted_by(counter):
-                self._journal.commit(ContextRecounted(counts=recount(state, self._journal.read), counted_by=name))
+        """Count as the present counts were made."""
+        return self._means.counting(self._journal.state)
 
     def _open_projections(self, embedder: str) -> Projections:
         projections = Projections(self.folder, self._vectors, self._means.embedder(embedder), read=self._open.log.read)
@@ -427,61 +515,3 @@ class Workspace:
         with self._journal.lock:
             self.projections.close()
             self.projections = self._open_projections(self._journal.state.settings.embedder)
-
-    def _start(self, *openings: TriggerReceived | TurnResumed) -> None:
-        with self._turn_lock:
-            self._refuse_while_busy()
-            if self._open.log.fault:
-                raise LogClosed(self._open.log.fault)
-            with self._counting():
-                self._end_interrupted()
-                self._refresh_instructions()
-                self._share_window()
-                self._recount_if_due()
-            self._watch.stop(False)
-            # Anew: a recount may just have changed the unit.
-            with self._counting():
-                self._agent.receive(*openings)
-            self._problem = ""
-            self._watch.phase("waiting")
-            self._turn = threading.Thread(target=self._run, name=f"turn of {self.agent_id}", daemon=True)
-            self._turn.start()
-
-    def _run(self) -> None:
-        try:
-            with self._counting():
-                self._agent.run_turn()
-            self._means.keep_learned(self._journal.state)
-        except LogClosed as fault:
-            self._problem = str(fault)
-        except Exception as bug:  # noqa: BLE001  (the top of the turn: a defect of ours must show, not vanish)
-            self._record_defect(bug)
-        finally:
-            self._watch.phase("idle")
-
-    def _record_defect(self, bug: Exception) -> None:
-        self._problem = f"Memscope itself failed in this turn ({type(bug).__name__}: {bug}). Nothing you saved is lost."
-        try:
-            self._journal.commit_many([FaultRecorded(where="defect", error=self._problem), TurnEnded(reason="fault")])
-        except LogClosed as fault:
-            self._problem += f" {fault}"
-
-    def _refuse_while_busy(self) -> None:
-        if self.busy:
-            raise AgentBusy(f"{self._journal.state.name} is in the middle of a turn. Wait for it, or stop it first.")
-
-    def _end_interrupted(self) -> None:
-        if self._journal.state.turn_open:
-            self._journal.commit(TurnEnded(reason="interrupted"))
-
-    def _refresh_instructions(self) -> None:
-        """Offer today's function schemas: a newer Memscope may describe its functions otherwise."""
-        state = self._journal.state
-        now: Any = self._journal.read(state.instructions_seq)
-        if schemas(state.settings) != now.schemas:
-            self._journal.commit(define_instructions(now.instructions, state.settings))
-
-
-def _reader(read: Reader, defined: InstructionsDefined) -> Reader:
-    """Reads the log, and for seq 0 the instructions that are about to be committed."""
-    return lambda seq: read(seq) if seq else defined

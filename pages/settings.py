@@ -4,7 +4,7 @@ import streamlit as st
 
 from memgpt_core.home import Home
 from memgpt_core.workspace import Workspace
-from pages.parts import connection, frame, model_choice, rules, settings_draft, trial
+from pages.parts import connection, frame, model_choice, rules, settings_draft, settings_past, trial
 from pages.parts.safe_md import safe_md
 from pages.parts.settings_draft import Draft
 
@@ -31,6 +31,9 @@ def try_out(home: Home, ws: Workspace) -> None:
 
 with frame.enter("Settings") as here:
     ws, home = here.ws, here.home
+    if here.at is not None:
+        settings_past.draw(here)
+        st.stop()
     st.html(STYLE)
     draft = Draft(ws)
     chosen = draft.value("model")
@@ -42,9 +45,13 @@ with frame.enter("Settings") as here:
         rules.draw_window(draft)
         rules.draw_counting(ws)
         rules.draw_turn(draft)
+        rules.draw_edits(draft)
+        rules.draw_review(draft)
         rules.draw_functions(draft)
+        rules.draw_instructions(draft)
         rules.draw_sampling(draft)
         rules.draw_search(draft, home.connection.view().models)
+        rules.draw_page_size(draft)
         left = ws.not_embedded
         frame.live(rules.draw_embedding, every_s=1.0 if left else None, until=lambda: left and not ws.not_embedded)(ws)
         settings_draft.draw_bar(draft)

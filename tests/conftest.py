@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.engine import Engine, ScriptedModel
+
+# A busy machine is no fault of the code.
+settings.register_profile("memscope", deadline=None)
+settings.load_profile("memscope")
 
 
 @pytest.fixture(autouse=True)

@@ -166,6 +166,7 @@ class Script:
                 value=value,
                 limit_chars=limit_chars,
                 author="import",
+                based_on=self.state.blocks[label].seq if label in self.state.blocks else 0,
                 measured=Measured(tokens=30),
             )
         )
@@ -191,9 +192,42 @@ class Script:
     def delete_message(self, message: str) -> Self:
         return self.add(kinds.MessageDeleted(message=message, author="human"))
 
-    def requeue(self, message: str, *, text_seq: int = 0) -> Self:
+    def requeue(self, message: str, *, text_seq: int = 0, holds: Sequence[str] = ()) -> Self:
         return self.add(
             kinds.MessageRequeued(
-                message=message, text_seq=text_seq or int(message[1:]), author="human", measured=Measured(tokens=20)
+                message=message,
+                text_seq=text_seq or int(message[1:]),
+                author="human",
+                holds=tuple(holds),
+                measured=Measured(tokens=20),
             )
         )
+
+    def restore_message(self, message: str, *, text_seq: int = 0, tokens: int = 20) -> Self:
+        """Back in its old place when it has one still."""
+        return self.add(
+            kinds.MessageRestored(
+                message=message,
+                text_seq=text_seq or int(message[1:]),
+                queued=any(entry.id == message for entry in self.state.hidden),
+                author="human",
+                measured=Measured(tokens=tokens),
+            )
+        )
+
+    def pin(self, message: str, pinned: bool = True) -> Self:
+        return self.add(kinds.MessagePinned(message=message, pinned=pinned, author="human"))
+
+    def restore_passage(self, passage: str, text: str | None = None, *, tags: Sequence[str] | None = None) -> Self:
+        kept = None if tags is None else tuple(tags)
+        return self.add(kinds.ArchivalRestored(passage=passage, author="human", text=text, tags=kept))
+
+    def rename_block(self, label: str, to: str) -> Self:
+        base = self.state.blocks[label].seq
+        return self.add(
+            kinds.BlockRenamed(block=label, to=to, author="human", based_on=base, measured=Measured(tokens=30))
+        )
+
+    def delete_block(self, label: str) -> Self:
+        base = self.state.blocks[label].seq
+        return self.add(kinds.BlockDeleted(block=label, author="human", based_on=base))

@@ -126,7 +126,7 @@ def test_a_block_is_edited_and_the_edit_undone(ws: Workspace, page: Callable) ->
 def _stale(ws: Workspace, page: Callable) -> AppTest:
     app = page()
     _button(app, "edit:human").click().run()
-    ws.edit_block("human", "Theirs.", based_on=ws.state().blocks["human"].seq)
+    ws.edits.edit_block("human", "Theirs.", based_on=ws.state().blocks["human"].seq)
     app.text_area[0].set_value("Mine.").run()
     assert "while you are editing" in _html(app)
     _button(app, "save:human").click().run()
@@ -160,7 +160,7 @@ def test_a_stale_save_can_be_merged_by_hand(ws: Workspace, page: Callable) -> No
 
 def test_a_save_that_goes_stale_twice_is_refused_twice(ws: Workspace, page: Callable) -> None:
     app = _stale(ws, page)
-    ws.edit_block("human", "Theirs again.", based_on=ws.state().blocks["human"].seq)
+    ws.edits.edit_block("human", "Theirs again.", based_on=ws.state().blocks["human"].seq)
     _button(app, "over:human").click().run()
     assert ws.state().blocks["human"].value == "Theirs again."
     assert "Theirs again." in _html(app)
@@ -197,9 +197,22 @@ def test_older_messages_are_behind_a_button(ws: Workspace, page: Callable) -> No
     assert "Remember that box 0 is blue." not in shown
     older = next(button for button in app.button if button.label == "Older messages")
     older.click().run()
+    html = _html(app)
+    said = [f"Remember that box {number} is blue." for number in range(28)]
     shown = [message.markdown[0].value for message in app.chat_message if message.name == "user"]
-    assert shown[0] == "Remember that box 0 is blue."
-    assert shown[-1] == "Remember that box 27 is blue."
+    assert shown == said[-len(shown) :]
+    assert all(text in html for text in said[: -len(shown)]), "the older ones stand above as plain text"
+    assert html.index(said[0]) < html.index(said[1])
+
+
+def test_an_older_message_is_shown_as_it_was_written(ws: Workspace, page: Callable) -> None:
+    _tell(ws, "<img src=x onerror=alert(1)> **bold**")
+    for number in range(28):
+        _tell(ws, f"Remember that box {number} is blue.")
+    app = page()
+    next(button for button in app.button if button.label == "Older messages").click().run()
+    assert "&lt;img src=x onerror=alert(1)&gt; **bold**" in _html(app)
+    assert "<img" not in _html(app)
 
 
 def test_an_unknown_agent_is_said_and_another_can_be_chosen(ws: Workspace, page: Callable) -> None:

@@ -91,6 +91,11 @@ def test_an_agent_of_few_words_gets_the_usual_parts() -> None:
             "name = 'x'\n[settings]\nwindow_tokens = 512\nreserve_tokens = 512",
             "settings: the reply reserve (512 tokens) must be smaller than the window (512 tokens)",
         ),
+        (
+            "name = 'x'\n[settings]\nfunctions_off = ['note_list', 'fly']\nfunctions_ask = ['note_list']",
+            "settings: a function is either off or asked about, not both: note_list",
+        ),
+        ("name = 'x'\n[settings]\nstrategy = 'forget'", "settings.strategy: Input should be 'summarise_recursively'"),
         ("name = 'x'\n[[blocks]]\nlabel = 'Not A Label'", "blocks.0.label: String should match pattern"),
         ("name = 'x'\n[[blocks]]\nlabel = 'a'\n[[blocks]]\nlabel = 'a'", "block labels must differ"),
         ("name = 'x'\n[[blocks]]\nlabel = 'a'\nlimit_chars = 5", "blocks.0.limit_chars"),
@@ -114,6 +119,13 @@ def test_a_block_over_its_own_limit_is_refused_with_both_numbers() -> None:
     plan = Blueprint(name="x", blocks=(BlockPlan(label="human", value="y" * 21, limit_chars=20),))
     with pytest.raises(ConfigurationRefused, match="Block 'human' has 21 characters and a limit of 20"):
         first_events(plan, "x")
+
+
+@pytest.mark.parametrize("field", ["functions_off", "functions_ask"])
+def test_a_function_that_is_not_there_is_refused_by_name(field: str) -> None:
+    settings = AgentSettings(**{field: ("note_list", "fly")})  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationRefused, match=r"There is no function “fly”\. Functions: send_message, "):
+        first_events(Blueprint(name="x", settings=settings), "x")
 
 
 def test_a_window_is_refused_exactly_when_it_leaves_the_queue_no_room() -> None:

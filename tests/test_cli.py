@@ -19,7 +19,8 @@ from tests.engine import FakeClock, ScriptedModel, reply, say
 from tests.test_workspace import LONG_S
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("chat", "agents", "verify", "rerun", "rebuild", "show", "bench")
+COMMANDS = ("chat", "agents", "rename", "duplicate", "fork", "archive", "delete", "verify", "rerun", "counterfactual")
+COMMANDS += ("rebuild", "show", "share", "export", "import", "bench")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -88,6 +89,14 @@ def test_a_command_that_is_none_exits_with_2(arguments: list[str], capsys: pytes
         (["chat", "nobody", "--say", "hi"], "There is no agent 'nobody'. Agents: ada."),
         (["verify", "nobody"], "There is no agent 'nobody'. Agents: ada."),
         (["rebuild", "nobody"], "There is no agent 'nobody'. Agents: ada."),
+        (["rename", "nobody", "x"], "There is no agent 'nobody'. Agents: ada."),
+        (["rename", "ada", " "], "An agent needs a name."),
+        (["fork", "ada", "99", "x"], "There is no event 99 to fork from: the log has events 1 to "),
+        (["counterfactual", "ada", "9"], "There is no turn 9: this agent has turns 1 to 1."),
+        (["counterfactual", "ada", "1", "--without", "tea"], "'tea' is no block:LABEL, message (m12) or passage (p4)."),
+        (["duplicate", "nobody", "x"], "There is no agent 'nobody'. Agents: ada."),
+        (["archive", "nobody"], "There is no agent 'nobody'. Agents: ada."),
+        (["delete", "nobody", "--yes"], "There is no agent 'nobody'. Agents: ada."),
         (["show", "nobody"], "There is no recording 'nobody'"),
         (["rerun", "nobody"], "There is no recording 'nobody'"),
         (["bench", "nothing"], "There is no benchmark 'nothing'"),
@@ -104,7 +113,7 @@ def test_what_is_wrong_is_one_sentence_and_exit_1(home: Path, run: Run, argument
 def test_a_home_that_is_in_use_is_one_sentence(home: Path, run: Run) -> None:
     held = Home(home, timer=False)
     try:
-        for arguments in (["agents"], ["verify", "ada"], ["rebuild", "ada"], ["chat", "--say", "hi"]):
+        for arguments in (["agents"], ["verify", "ada"], ["delete", "ada", "--yes"], ["chat", "--say", "hi"]):
             code, _, err = run(*arguments)
             assert code == 1
             assert f"is in use by process {os.getpid()}" in err
@@ -182,6 +191,64 @@ def test_chat_tells_a_fault_and_fails(home: Path, run: Run, monkeypatch: pytest.
     code, _, err = run("chat", "ada", "--say", "hi")
     assert code == 1
     assert "[fault: The model answered with nothing twice." in err
+
+
+def test_an_agent_is_renamed_and_keeps_its_line_unless_told(home: Path, run: Run) -> None:
+    assert run("rename", "ada", "Lovelace") == (0, "Ada is called Lovelace now. Its id stays ada.\n", "")
+    assert run("rename", "ada", "Byron", "--about", "another")[0] == 0
+    names = [json.loads(line) for line in log_of(home).read_text().splitlines() if "agent_renamed" in line]
+    assert [(event["name"], event["about"]) for event in names] == [("Lovelace", "a test"), ("Byron", "another")]
+    assert "  ada                      Byron " in run("agents")[1]
+
+
+def test_an_agent_is_forked_from_its_past(home: Path, run: Run) -> None:
+    code, out, err = run("fork", "ada", "3", "Young Ada")
+    assert (code, out.strip()) == (0, "young-ada goes on from event 3 of ada.")
+    assert "100.0%" in err
+    lines = log_of(home).read_bytes().splitlines(keepends=True)
+    fork = (home / "agents" / "young-ada" / "run.jsonl").read_bytes().splitlines(keepends=True)
+    assert fork[:3] == lines[:3]
+    assert [json.loads(line)["kind"] for line in fork[3:]] == ["run_forked"]
+    assert run("verify", "young-ada")[0] == 0
+    assert run("chat", "young-ada", "--say", "hello")[0] == 0
+    assert run("rerun", "young-ada")[0] == 0
+
+
+def test_a_turn_is_run_again_with_one_thing_changed(home: Path, run: Run) -> None:
+    raw = log_of(home).read_bytes()
+    code, out, _ = run("counterfactual", "ada", "1", "--say", "My name is Grace.", "--times", "2")
+    assert code == 0
+    recorded, first, second = out.split("Generated anew, ")
+    assert recorded.startswith("Recorded:\n  > hello back\n")
+    assert first.startswith("1 of 2:\n  > Nice to meet you, Grace!")
+    assert "  block human: " in first
+    assert second.startswith("2 of 2:\n  > Nice to meet you, Grace!")
+    code, out, _ = run("counterfactual", "ada", "1", "--change", "block:human", "Name: Lin")
+    assert code == 0
+    assert run("counterfactual", "ada", "1", "--without", "block:persona")[0] == 0
+    assert log_of(home).read_bytes() == raw
+    assert sorted(path.name for path in (home / "agents").iterdir()) == ["ada"]
+
+
+def test_an_agent_is_copied_archived_and_deleted(home: Path, run: Run) -> None:
+    events = events_of(home)
+    code, out, _ = run("duplicate", "ada", "Second Ada")
+    assert (code, out) == (0, f"second-ada is a copy of ada: {events} events and the one that says so.\n")
+    assert run("rerun", "second-ada")[0] == 0
+    assert run("archive", "second-ada") == (0, "second-ada is archived.\n", "")
+    archived = [line for line in run("agents")[1].splitlines() if line.endswith("archived")]
+    assert [line.split()[0] for line in archived] == ["second-ada"]
+    assert run("archive", "second-ada", "--undo")[0] == 0
+    assert not any(line.endswith("archived") for line in run("agents")[1].splitlines())
+    code, out, _ = run("delete", "second-ada")
+    assert code == 2, "asked first"
+    assert out.startswith(f"Second Ada (second-ada) would go: {events + 1} events, ")
+    assert (home / "agents" / "second-ada").is_dir()
+    code, out, _ = run("delete", "second-ada", "--yes")
+    assert code == 0
+    assert out.startswith("Second Ada (second-ada) is deleted: ")
+    assert not (home / "agents" / "second-ada").exists()
+    assert events_of(home) == events
 
 
 def test_verify_says_so_or_names_the_row(home: Path, run: Run) -> None:

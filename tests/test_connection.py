@@ -230,7 +230,7 @@ def test_agents_of_one_model_ask_for_one_window_so_that_it_is_loaded_once(stub: 
 
 def test_settings_wait_for_the_turn(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = home.open(home.create(Blueprint(name="Tester")))
-    monkeypatch.setattr(type(workspace), "busy", property(lambda _: True))
+    monkeypatch.setattr(type(workspace._turns), "busy", property(lambda _: True))
     with pytest.raises(AgentBusy):
         workspace.configure(workspace.state().settings.model_copy(update={"step_cap": 3}))
 

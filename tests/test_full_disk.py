@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from memgpt_core.blueprint import Blueprint
+from memgpt_core.checkpoints import EVERY
 from memgpt_core.errors import LogClosed
 from memgpt_core.events import Event
 from memgpt_core.failpoints import Action, arm, enospc
@@ -187,13 +188,13 @@ def test_an_agent_opened_on_a_full_disk_can_be_read_and_ends_its_turn_when_there
 
 def test_a_checkpoint_that_finds_no_room_is_no_fault(tmp_path: Path) -> None:
     folder = tmp_path / "agents" / AGENT
-    make_agent(folder, 950, settings=SETTINGS)
+    make_agent(folder, EVERY - 50, settings=SETTINGS)
     home = Home(tmp_path, models={"scripted": Talker()}, timer=False)
     try:
         workspace = home.open(AGENT)
-        assert workspace.last_seq < 1000
+        assert workspace.last_seq < EVERY
         with arm("checkpoint.before_rename", enospc):
-            while workspace.last_seq < 1000:
+            while workspace.last_seq < EVERY:
                 workspace.send("And then?")
                 assert workspace.wait_idle(60)
         end: Any = workspace.event(workspace.last_seq)

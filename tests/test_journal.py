@@ -12,7 +12,7 @@ import pytest
 
 from memgpt_core.blueprint import Blueprint, first_events
 from memgpt_core.errors import LogClosed, StaleEdit
-from memgpt_core.events import Event, NoteWritten, TriggerReceived, TurnEnded, decode
+from memgpt_core.events import KINDS, Event, NoteWritten, TriggerReceived, TurnEnded, decode
 from memgpt_core.failpoints import arm, enospc, nth
 from memgpt_core.journal import Journal, states
 from memgpt_core.log import Log
@@ -304,3 +304,23 @@ def test_states_gives_each_event_the_state_it_was_committed_on(real: tuple[Journ
     pairs: list[tuple[State, Any]] = list(states(INITIAL, log.events()))
     assert [(state.seq, event.seq) for state, event in pairs] == [(n, n + 1) for n in range(journal.state.seq)]
     assert fold([pairs[-1][1]], pairs[-1][0]) == journal.state
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "yours"),
+    [
+        ("block_defined", {"description": "", "value": "mine", "limit_chars": 99}, "mine"),
+        ("block_renamed", {"to": "mine"}, "mine"),
+        ("block_deleted", {}, "human"),
+    ],
+)
+def test_every_change_of_a_block_is_checked_against_its_base(kind: str, fields: dict[str, Any], yours: str) -> None:
+    one = Told()
+    block = one.journal.state.blocks["human"]
+    change: Any = KINDS[kind](block="human", author="human", based_on=block.seq, **fields)  # type: ignore[call-arg]
+    one.journal.commit(by_hand(one.journal.state, "theirs"))
+    with pytest.raises(StaleEdit) as refused:
+        one.journal.commit(change)
+    assert (refused.value.current, refused.value.yours) == ("theirs", yours)
+    one.journal.commit(change.model_copy(update={"based_on": refused.value.current_seq}))
+    assert one.journal.read(one.journal.state.seq).kind == kind

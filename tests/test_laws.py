@@ -8,16 +8,33 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memgpt_core.errors import ContextOverflow, ModelUnavailable
-from memgpt_core.events import MessageDeleted, MessageRequeued, StopRequested, decode, encode, queues_message
+from memgpt_core.events import (
+    BlockDefined,
+    BlockDeleted,
+    BlockRenamed,
+    Clip,
+    Measured,
+    MessageDeleted,
+    MessageEdited,
+    MessagePinned,
+    MessageRequeued,
+    MessageRestored,
+    StopRequested,
+    TriggerReceived,
+    decode,
+    encode,
+    queues_message,
+)
 from memgpt_core.llm.base import Reply
 from memgpt_core.memory_functions import edited
 from memgpt_core.prompt import sections
-from memgpt_core.queue_manager import fit
+from memgpt_core.queue_manager import fit, fit_again, pinned_tokens, room_tokens
 from memgpt_core.replay import rerun
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import INITIAL, State, fold
 from tests.engine import Engine, ScriptedModel, call, reply
 
+TOKENS = Measured(tokens=30)
 SMALL = AgentSettings(window_tokens=2800, reserve_tokens=200, step_cap=6)
 
 words = st.sampled_from(["tea", "Lisbon", "sister", "boat", "seventeen", "yes", "no", "ü漢", "{", '"'])
@@ -55,9 +72,110 @@ replies = st.one_of(
     st.just(reply()),
     st.just(ModelUnavailable("gone")),
     st.just(ContextOverflow("too long")),
-    st.sampled_from(["stop", "edit", "delete", "requeue"]),
+    st.sampled_from(
+        ["stop", "edit", "delete", "correct", "restore", "requeue", "pin", "rename", "define", "delete block"]
+    ),
 )
 turns = st.lists(st.tuples(texts, st.lists(replies, max_size=5)), min_size=3, max_size=9)
+
+
+def assert_sound(body: dict[str, Any]) -> None:
+    """What chat templates ask for: every call with its result right behind it, and no result without its call."""
+    open_: list[str] = []
+    for message in body["messages"]:
+        if message["role"] == "tool":
+            assert message["tool_call_id"] in open_
+            open_.remove(message["tool_call_id"])
+        else:
+            assert not open_
+            open_ = [call["id"] for call in message.get("tool_calls", ())]
+    assert not open_
+
+
+def told(state: State) -> list[Any]:
+    return [fit(state, TriggerReceived(cause="system", text="A person changed something."))]
+
+
+def edit_a_block(one: Engine, state: State) -> list[Any]:
+    labels = list(state.blocks)
+    return [edited(state, labels[0], f"by hand {state.seq}", author="human")] if labels else []
+
+
+def define_a_block(one: Engine, state: State) -> list[Any]:
+    label = f"b{state.seq}"
+    return [BlockDefined(block=label, description="", value="x", limit_chars=99, author="human", measured=TOKENS)]
+
+
+def rename_a_block(one: Engine, state: State) -> list[Any]:
+    base = {"author": "human", "measured": TOKENS}
+    found = list(state.blocks.values())[-1:]
+    return [BlockRenamed(block=block.label, to=f"r{state.seq}", based_on=block.seq, **base) for block in found]
+
+
+def delete_a_block(one: Engine, state: State) -> list[Any]:
+    found = list(state.blocks.values())[2:3]
+    return [BlockDeleted(block=block.label, author="human", based_on=block.seq) for block in found]
+
+
+def delete_a_message(one: Engine, state: State) -> list[Any]:
+    at = 1 + state.seq % 2
+    return [MessageDeleted(message=state.queue[at].id, author="human")] if len(state.queue) > 3 else []
+
+
+def correct_a_message(one: Engine, state: State) -> list[Any]:
+    entry = state.queue[state.seq % len(state.queue)]
+    text, back = f"corrected at {state.seq} " * 40, entry.kind == "message_requeued"
+    clip, tokens = fit_again(state, one.journal.read(int(entry.id[1:])), text, back=back)
+    base = {"based_on": entry.text_seq, "author": "human", "measured": Measured(tokens=tokens)}
+    return [MessageEdited(message=entry.id, text=text, clip=clip, **base)]
+
+
+def restore_a_message(one: Engine, state: State) -> list[Any]:
+    return [
+        MessageRestored(
+            message=entry.id,
+            text_seq=entry.text_seq,
+            queued=True,
+            author="human",
+            clip=Clip(head_chars=entry.clip[0], tail_chars=entry.clip[1]) if entry.clip else None,
+            measured=Measured(tokens=entry.tokens),
+        )
+        for entry in state.hidden[:1]
+    ]
+
+
+def requeue_a_message(one: Engine, state: State) -> list[Any]:
+    gone = [row["id"] for row in one.search.rows.current("messages") if not state.holds(row["id"])][:1]
+    made = []
+    for id in gone:
+        clip, tokens = fit_again(state, one.journal.read(int(id[1:])), back=True)
+        made.append(
+            MessageRequeued(
+                message=id, text_seq=int(id[1:]), author="human", clip=clip, measured=Measured(tokens=tokens)
+            )
+        )
+    return made
+
+
+def pin_a_message(one: Engine, state: State) -> list[Any]:
+    if state.pinned or not state.queue:
+        return [MessagePinned(message=id, pinned=False, author="human") for id in state.pinned]
+    pinned = MessagePinned(message=state.queue[0].id, pinned=True, author="human")
+    return [pinned] if pinned_tokens(fold([pinned], state)) < room_tokens(state) // 2 else []
+
+
+HANDS = {
+    "edit": edit_a_block,
+    "define": define_a_block,
+    "rename": rename_a_block,
+    "delete block": delete_a_block,
+    "delete": delete_a_message,
+    "correct": correct_a_message,
+    "restore": restore_a_message,
+    "requeue": requeue_a_message,
+    "pin": pin_a_message,
+}
+"""What a person may do in the middle of a turn, as the events that it makes."""
 
 
 def live(folder: Path, life: list[tuple[str, list[Any]]]) -> Engine:
@@ -69,24 +187,9 @@ def live(folder: Path, life: list[tuple[str, list[Any]]]) -> Engine:
         state = one.state
         if what == "stop":
             one.journal.commit(StopRequested())
-        elif what == "edit":
-            one.journal.commit(lambda now: edited(now, "human", f"by hand {now.seq}", author="human"))
-        elif what == "delete" and len(state.queue) > 2:
-            one.journal.commit(MessageDeleted(message=state.queue[1].id, author="human"))
-        elif what == "requeue":
-            gone = [row for row in one.search.rows.current("messages") if not state.holds(row["id"])]
-            if gone:
-                origin = one.journal.read(int(gone[0]["id"][1:]))
-                sized = fit(state, origin)
-                one.journal.commit(
-                    MessageRequeued(
-                        message=gone[0]["id"],
-                        text_seq=origin.seq,
-                        author="human",
-                        clip=getattr(sized, "clip", None),
-                        measured=sized.measured,
-                    )
-                )
+        else:
+            made = HANDS[what](one, state)
+            one.journal.commit_many([*made, *told(state)] if made else [])
         return reply(call("send_message", message="go on"))
 
     for text, script in life:
@@ -122,6 +225,8 @@ def check(one: Engine) -> None:
         assert len(ids) == len(set(ids))
         assert not set(ids) & evicted
         assert set(ids) <= queued <= recall
+        assert set(state.pinned) <= set(ids)
+        assert [entry.placed for entry in state.queue] == sorted(entry.placed for entry in state.queue)
         if event.kind == "prompt_built":
             assert sum(event.sections.values()) <= event.limit_tokens
             assert 0 <= event.prefix_tokens <= sum(event.sections.values())
@@ -129,6 +234,8 @@ def check(one: Engine) -> None:
                 assert event.sections == sections(state)
                 assert sum(part.tokens for part in state.sent) == sum(event.sections.values())
     assert not one.state.turn_open
+    for body in one.model.bodies:
+        assert_sound(body)
     assert rerun(events).difference is None
 
 

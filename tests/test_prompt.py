@@ -223,10 +223,127 @@ def test_an_edited_result_keeps_its_status() -> None:
     assert (envelope["status"], envelope["message"]) == ("Failed", "right")
 
 
-def test_a_message_that_came_back_is_the_same_message_at_the_end() -> None:
-    script = begun().trigger("first").reply("a").end().flushed(1).trigger("second")
-    script.requeue("m5")
-    assert json.loads(contents(script)[-1]["content"])["message"] == "first"
+# --- messages by hand in the queue ------------------------------------------------------------------------------------
+
+
+def shown(script: Script) -> list[tuple[str, str]]:
+    """(role, text) of each queued message as the model reads it; calls by their ids."""
+    found = []
+    for message in contents(script)[1:]:
+        content = message["content"]
+        envelope = json.loads(content) if content.startswith("{") else {"message": content}
+        text = envelope.get("message", content)
+        if envelope.get("type") == "system_alert":
+            text = f"! {text}"
+        found.append((message["role"], text + "".join(f" <{call['id']}>" for call in message.get("tool_calls", ()))))
+    return found
+
+
+def test_a_message_that_came_back_says_that_it_did_and_what_it_was() -> None:
+    """As itself, an old question at the end of the queue would be answered anew, and a result alone be refused."""
+    script = begun().trigger("first").reply("a").returned("f", "V").trigger("timed", cause="timer").warned()
+    script.calls([Call(id="z", name="f", arguments={"x": 1})]).calls([], content="plain").end().flushed(7)
+    for message in ("m5", "m6", "m7", "m8", "m9", "m10", "m11"):
+        script.requeue(message)
+    texts = [text for role, text in shown(script)[1:]]
+    assert {role for role, _ in shown(script)} == {"user"}
+    assert texts[:4] == [
+        "! Brought back from recall storage. The user wrote: first",
+        "! Brought back from recall storage. You wrote: a",
+        "! Brought back from recall storage. Result of f: V",
+        "! Brought back from recall storage. An alert read: timed",
+    ]
+    assert texts[4].startswith("! Brought back from recall storage. An alert read: Memory pressure:")
+    assert texts[5:] == [
+        '! Brought back from recall storage. You wrote: f({"x": 1})',
+        "! Brought back from recall storage. You wrote: plain",
+    ]
+    assert "tool_calls" not in encode_body(built(script).body).decode()
+
+
+def test_an_edited_message_comes_back_with_its_new_text() -> None:
+    script = begun().trigger("wrong").end().flushed(1).edit_message("m5", "right")
+    script.requeue("m5", text_seq=script.seq)
+    assert shown(script)[-1][1] == "! Brought back from recall storage. The user wrote: right"
+
+
+@pytest.mark.parametrize("structured", [False, True])
+def test_every_queued_message_is_counted_as_it_is_shown(structured: bool) -> None:
+    settings = AgentSettings(model="m", calling="structured" if structured else "tools")
+    script = Script(settings=settings).add(InstructionsDefined(instructions="BE GOOD.", schemas=()))
+    script.turn("one", "two").flushed(3).requeue("m3").requeue("m6").turn("three", "four")
+    counts = prompt.recount(script.state, read(script))
+    messages = contents(script)[2:]
+    assert [counts[entry.id] for entry in script.state.queue] == [count_message(message) for message in messages]
+
+
+def test_a_result_whose_call_is_gone_is_an_alert() -> None:
+    script = begun().trigger("x").prompt().reply("y").returned("f", "V", ok=False)
+    script.delete_message("m7")
+    assert shown(script)[1:] == [
+        ("user", "! The call of this result is no longer in main context. Failed result of f: V")
+    ]
+
+
+def test_a_call_whose_result_is_gone_is_left_out() -> None:
+    script = begun().trigger("x").prompt()
+    script.calls([Call(id="c7", name="f", arguments={}), Call(id="c8", name="g", arguments={})], content="thinking")
+    script.returned("f").returned("g").delete_message("m8")
+    assert shown(script)[1:] == [("assistant", "thinking <c8>"), ("tool", "None")]
+    script.delete_message("m9")
+    assert shown(script)[1:] == [("assistant", "thinking")]
+
+
+def test_what_came_between_a_call_and_its_result_stands_behind_both() -> None:
+    script = begun().trigger("old").end().flushed(1).trigger("x").prompt()
+    script.calls([Call(id=f"c{script.seq + n}", name="f", arguments={}) for n in (2, 4)])
+    script.trigger("by the way", cause="system").returned("f", "1").requeue("m5").returned("f", "2")
+    assert shown(script)[1:] == [
+        ("user", "x"),
+        ("assistant", " <c11> <c13>"),
+        ("tool", "1"),
+        ("tool", "2"),
+        ("user", "! by the way"),
+        ("user", "! Brought back from recall storage. The user wrote: old"),
+    ]
+
+
+def test_calls_of_the_same_id_keep_to_their_own_step() -> None:
+    script = begun().trigger("x")
+    for value in ("1", "2"):
+        script.prompt().calls([Call(id="salvaged_0", name="f", arguments={})])
+        script.add(
+            FunctionReturned(call_id="salvaged_0", name="f", arguments={}, ok=True, value=value, heartbeat=False)
+        )
+    first = next(entry.id for entry in script.state.queue if entry.kind == "function_returned")
+    script.delete_message(first)
+    assert shown(script)[1:] == [
+        ("assistant", "(interrupted before it ran)"),
+        ("assistant", " <salvaged_0>"),
+        ("tool", "2"),
+    ]
+
+
+def test_the_summariser_reads_what_came_back_as_what_it_was() -> None:
+    script = begun().turn("I live in Lisbon", "Noted").flushed(3).requeue("m5").turn("x", "y")
+    made = build_summary(script.state, ("m5",), read(script), words=9, transcript_chars=10_000)
+    assert made.body["messages"][1]["content"].endswith("Conversation:\nuser (2026-03-01): I live in Lisbon")
+
+
+def test_an_edited_reply_that_is_clipped_shows_its_ends_and_speaks_once() -> None:
+    calls = [Call(id=f"c{n}", name="send_message", arguments={"message": "long " * 50}) for n in (1, 2)]
+    message = message_of(ModelReplied(purpose="turn", calls=tuple(calls)), text="x" * 99, clip=(10, 5))
+    said = [call["function"]["arguments"]["message"] for call in message["tool_calls"]]
+    assert said[0].startswith("xxxxxxxxxx\n[… 84 characters")
+    assert said[1] == ""
+    plain = message_of(ModelReplied(purpose="turn", content="short"), text="x" * 99, clip=(10, 5))
+    assert plain["content"].startswith("xxxxxxxxxx\n[… 84 characters")
+
+
+def test_an_edited_warning_shows_its_new_text() -> None:
+    warning = PressureWarned(tokens=750, warn_tokens=700, flush_tokens=1000, at=AT)
+    envelope = json.loads(message_of(warning, text="never mind")["content"])
+    assert envelope == {"type": "system_alert", "message": "never mind", "time": TIME}
 
 
 # --- clips ------------------------------------------------------------------------------------------------------------

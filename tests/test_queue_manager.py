@@ -6,17 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgpt_core.agent import CALL_CAP
+from memgpt_core.decisions import CALL_CAP
 from memgpt_core.events import Call, FunctionReturned, ModelReplied, PressureWarned, TriggerReceived
-from memgpt_core.prompt import clipped, message_of
+from memgpt_core.prompt import brought_back, clipped, message_of
 from memgpt_core.queue_manager import (
     MIN_ROOM_TOKENS,
     WARNING_TOKENS,
     decide,
     evict,
     fit,
+    fit_again,
     fixed_tokens,
+    kept_by_pins,
     message_cap_tokens,
+    pinned_tokens,
     refusal,
     room_tokens,
     summary_cap_tokens,
@@ -235,6 +238,45 @@ def test_a_requeued_message_belongs_to_the_turn_it_came_back_in() -> None:
     assert "m1" not in evict(state)
 
 
+# --- what a person pinned -----------------------------------------------------------------------------------------
+
+
+def test_a_pinned_message_stays_and_the_rest_of_its_exchange_leaves() -> None:
+    state = a_state(*exchanges(700, 700, 700, 700), pinned=("m10",))
+    assert evict(state) == ("m11", "m12", "m20", "m21", "m22", "m30", "m31", "m32")
+    assert pinned_tokens(state) == 680
+
+
+@pytest.mark.parametrize("pinned", ["m11", "m12"])
+def test_a_pinned_call_keeps_its_result_and_a_pinned_result_its_call(pinned: str) -> None:
+    state = a_state(*exchanges(700, 700, 700, 700), pinned=(pinned,))
+    assert evict(state)[:2] == ("m10", "m20")
+    assert kept_by_pins(state) == {"m11", "m12"}
+    assert pinned_tokens(state) == 20
+
+
+def test_a_pinned_step_of_a_long_turn_stays_whole() -> None:
+    state = long_turn(10, 110).model_copy(update={"pinned": ("m11",)})
+    assert evict(state)[:3] == ("m20", "m21", "m22")
+
+
+def test_a_pinned_message_that_came_back_stays_alone() -> None:
+    back = entry(1, 100, 1, step=1, kind="message_requeued")
+    state = a_state(*exchanges(900), back, *exchanges(900, 900, first=2), pinned=("m1",))
+    assert kept_by_pins(state) == {"m1"}
+
+
+def test_where_everything_is_pinned_nothing_leaves() -> None:
+    state = a_state(*exchanges(1000, 1000), pinned=("m10", "m11"))
+    assert evict(state) == ()
+
+
+def test_a_window_full_of_pins_is_refused_with_the_numbers() -> None:
+    small = AgentSettings(window_tokens=2048, reserve_tokens=248)
+    assert refusal(1000, small, pinned=800 - MIN_ROOM_TOKENS) == ""
+    assert "pinned messages 545," in refusal(1000, small, pinned=801 - MIN_ROOM_TOKENS)
+
+
 # --- refusal ------------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +323,23 @@ def test_no_text_takes_more_than_its_share_by_more_than_the_note(what: str, text
         assert shown.endswith(text[len(text) - made.clip.tail_chars :])
         assert 0 <= made.clip.head_chars + made.clip.tail_chars <= len(text)
     assert message_of(made) == message_of(event), "the text itself is stored whole"
+
+
+@settings(max_examples=15, deadline=None)
+@given(long_texts, st.booleans())
+@pytest.mark.parametrize("what", ["trigger", "reply", "plain", "result"])
+def test_an_edit_or_a_return_takes_no_more_than_a_new_message(what: str, text: str, back: bool) -> None:
+    state = a_state(fixed=2600)
+    event: Any = {
+        "trigger": TriggerReceived(cause="user", text="a"),
+        "reply": ModelReplied(purpose="turn", calls=(Call(id="c", name="send_message", arguments={"message": "a"}),)),
+        "plain": ModelReplied(purpose="turn", content="a"),
+        "result": FunctionReturned(call_id="c", name="note_read", arguments={}, ok=True, value="a", heartbeat=False),
+    }[what]
+    clip, tokens = fit_again(state, event, text, back=back)
+    assert tokens <= message_cap_tokens(state) + NOTE
+    shown = brought_back(event, text=text, clip=clip) if back else message_of(event, text=text, clip=clip)
+    assert tokens == count_message(shown)
 
 
 def test_a_text_that_fits_is_left_alone() -> None:

@@ -1,22 +1,49 @@
 """What a word is, what it is worth, and how words and vectors are joined."""
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from collections.abc import Mapping
 
+import numpy as np
+import pytest
+
+from memgpt_core.events import Hit
 from memgpt_core.ranking import (
+    KEPT_WITHIN,
     LEXICAL,
-    QUERY_TERMS,
     SEMANTIC,
+    Signals,
+    Weights,
+    age,
+    cut,
+    folded,
     fuse,
-    identifier_scores,
-    query_terms,
+    ideal,
+    identifier_share,
+    is_identifier,
     rarity,
-    shortlist,
     weights,
-    word_scores,
+    word_score,
     words,
 )
+
+
+def ranks(scores: Mapping[str, float]) -> dict[str, int]:
+    return {id: rank for rank, id in enumerate(sorted(scores, key=lambda id: (-scores[id], age(id))), 1)}
+
+
+def joined(
+    by_words: Mapping[str, float],
+    by_vectors: Mapping[str, float],
+    weigh: Weights,
+    *,
+    exact: Mapping[str, float] | None = None,
+    best: float = 2.0,
+) -> list[Hit]:
+    signals = Signals(by_words, ranks(by_words), by_vectors, ranks(by_vectors), exact or {})
+    return fuse(signals, best, weigh)
+
+
+def ids(hits: list[Hit]) -> list[str]:
+    return [hit.id for hit in hits]
 
 
 def test_words_are_lower_case_letters_and_digits() -> None:
@@ -25,61 +52,85 @@ def test_words_are_lower_case_letters_and_digits() -> None:
 
 def test_words_without_spaces_are_cut_into_letters_and_pairs() -> None:
     assert words("iPhoneを買う") == ["iphone", "を", "買", "う", "を買", "買う"]
-    assert query_terms("買う 猫") == ["買う", "猫"]
-
-
-@settings(deadline=None)
-@given(st.text(max_size=60))
-def test_what_a_text_is_asked_with_is_among_its_words(text: str) -> None:
-    assert set(query_terms(text)) <= set(words(text))
-    assert words(" ".join(words(text))).count("") == 0
+    assert cut("買う猫", pairs_only=True) == ["買う", "う猫"]
+    assert cut("猫", pairs_only=True) == ["猫"]
 
 
 def test_case_never_matters() -> None:
     assert words("ΟΔΟΣ İstanbul") == words("οδος istanbul")
-
-
-def test_a_long_query_keeps_its_longest_words() -> None:
-    terms = query_terms(" ".join(f"{'x' * (1 + at)}" for at in range(QUERY_TERMS + 5)))
-    assert len(terms) == QUERY_TERMS
-    assert min(map(len, terms)) == 6
+    assert folded("ΟΔΟΣ") == folded("οδος")
 
 
 def test_a_rarer_word_is_worth_more_and_never_less_than_nothing() -> None:
     assert rarity(1, 100) > rarity(50, 100) > rarity(100, 100) > 0
 
 
-def test_bm25_prefers_the_rare_word_and_the_short_text() -> None:
-    texts = {"m1": "common rare", "m2": "common common", "m3": "common " + "filler " * 80, "m4": "nothing"}
-    scores = word_scores(["common", "rare"], texts, {"common": 3, "rare": 1}, 4)
-    assert shortlist(scores) == ["m1", "m2", "m3"]
+def test_bm25_prefers_the_rare_word_the_short_text_and_the_second_mention_a_little() -> None:
+    def score(times: float, length: float, found: int) -> float:
+        return float(word_score(np.array([times]), np.array([length]), found, 100)[0])
+
+    assert score(1, 10, 2) > score(1, 10, 50)
+    assert score(1, 10, 2) > score(1, 80, 2)
+    assert score(1, 10, 2) < score(2, 10, 2) < 2 * score(1, 10, 2)
+
+
+def test_the_ideal_is_one_mention_of_each_word_in_a_text_of_middling_length() -> None:
+    once = [float(word_score(np.ones(1), np.full(1, 40.0), found, 100)[0]) for found in (1, 7, 40)]
+    assert ideal([1, 7, 40], 100) == pytest.approx(sum(once))
+    assert ideal([1, 7, 40, 0], 100) == pytest.approx(sum(once) + once[0]), "an unknown word counts as a rare one"
+
+
+@pytest.mark.parametrize(
+    ("term", "code"),
+    [("550e8400", True), ("a716", True), ("2023", False), ("20231", True), ("cats", False), ("42", False)],
+)
+def test_a_code_has_four_signs_and_a_digit_and_is_no_year(term: str, code: bool) -> None:
+    assert is_identifier(term) is code
+
+
+def test_a_code_is_worth_less_the_more_rows_have_it() -> None:
+    assert identifier_share(1, 50) == 1
+    assert 0 <= identifier_share(50, 50) < 0.1 < identifier_share(5, 50) < 1
 
 
 def test_equals_are_ordered_newest_first() -> None:
-    assert [hit.id for hit in fuse({"m2": 1.0, "m11": 1.0, "m9": 1.0}, {}, {}, LEXICAL)] == ["m11", "m9", "m2"]
+    assert ids(joined({"m2": 1.0, "m11": 1.0, "m9": 1.0}, {}, LEXICAL)) == ["m11", "m9", "m2"]
 
 
 def test_with_lexical_vectors_words_decide() -> None:
-    hits = fuse({"m1": 2.0, "m2": 1.0}, {"m2": 0.9, "m3": 0.9}, {}, LEXICAL)
-    assert [hit.id for hit in hits] == ["m1", "m2", "m3"]
+    assert ids(joined({"m1": 2.0, "m2": 1.0}, {"m2": 0.9, "m3": 0.9}, LEXICAL)) == ["m1", "m2", "m3"]
 
 
-def test_with_semantic_vectors_meaning_decides_and_words_break_the_tie() -> None:
-    hits = fuse({"m1": 2.0}, {"m1": 0.5, "m2": 0.5, "m3": 0.7}, {}, SEMANTIC)
-    assert [hit.id for hit in hits] == ["m3", "m1", "m2"]
+def test_with_semantic_vectors_the_sum_of_both_decides() -> None:
+    hits = joined({"m1": 1.0, "m4": 0.2}, {"m1": 0.5, "m2": 0.5, "m3": 0.7, "m4": 0.4}, SEMANTIC)
+    assert [(hit.id, hit.score) for hit in hits] == [("m1", 0.75), ("m3", 0.7), ("m2", 0.5), ("m4", 0.45)]
 
 
-def test_a_rare_code_comes_first_whatever_the_vectors_say() -> None:
-    terms = query_terms("550e8400-e29b")
-    texts = {"p1": "the key is 550e8400-e29b", "p2": "another key"}
-    codes = identifier_scores(terms, texts, dict.fromkeys(terms, 1), 50)
-    hits = fuse(word_scores(terms, texts, dict.fromkeys(terms, 1), 50), {"p2": 0.95, "p1": 0.1}, codes, SEMANTIC)
-    assert hits[0].id == "p1"
-    assert codes == {"p1": pytest.approx(1.0)}
+def test_a_rare_code_or_a_phrase_comes_first_whatever_the_vectors_say() -> None:
+    assert ids(joined({"p1": 1.0}, {"p2": 0.95, "p1": 0.1}, SEMANTIC, exact={"p1": 1.0})) == ["p1", "p2"]
+
+
+def test_the_best_of_each_half_stand_on_the_first_page_and_the_weakest_others_give_way() -> None:
+    both = {f"m{at}": 0.5 + at / 100 for at in range(20, 40)}
+    by_words = {"m1": 1.9, "m2": 1.8, **both}
+    by_vectors = {"m3": 0.9, **{id: 0.55 for id in both}}
+    hits = joined(by_words, by_vectors, SEMANTIC, best=40.0)
+    first = ids(hits)[:KEPT_WITHIN]
+    assert {"m1", "m2", "m3"} <= set(first)
+    by_score = sorted(hits, key=lambda hit: (-hit.score, age(hit.id)))
+    assert {"m1", "m2"}.isdisjoint(ids(by_score)[:KEPT_WITHIN]), "they would not stand there by their scores"
+    assert len(hits) == len(set(ids(hits))) == 23
+    gave_way = [id for id in ids(by_score)[:KEPT_WITHIN] if id not in first]
+    assert ids(hits)[KEPT_WITHIN : KEPT_WITHIN + len(gave_way)] == gave_way
+    assert len(joined(by_words, by_vectors, LEXICAL)) == 23
+
+
+def test_what_is_no_match_by_itself_comes_last() -> None:
+    assert ids(joined({"m1": 0.01}, {"m1": 0.0, "m2": 0.19}, SEMANTIC)) == ["m1", "m2"]
 
 
 def test_hits_say_what_ranked_them() -> None:
-    first, second = fuse({"m1": 2.0}, {"m1": 0.123456, "m2": 0.5}, {}, LEXICAL)
+    first, second = joined({"m1": 2.0}, {"m1": 0.123456, "m2": 0.5}, LEXICAL)
     assert (first.words_rank, first.words_score, first.vector_rank, first.vector_score) == (1, 2.0, 2, 0.123456)
     assert (second.words_rank, second.words_score, second.vector_rank) == (None, None, 1)
     assert first.score == round(first.score, 6)
@@ -87,4 +138,4 @@ def test_hits_say_what_ranked_them() -> None:
 
 def test_an_embedder_is_weighed_by_its_name() -> None:
     assert weights("hashing") is LEXICAL
-    assert weights("all-minilm") is SEMANTIC
+    assert weights("minilm") is weights("ollama:all-minilm") is SEMANTIC

@@ -10,10 +10,22 @@ from memgpt_core import queue_manager, replay
 from memgpt_core.errors import ContextOverflow, LogCorrupt, MemscopeError, ModelUnavailable
 from memgpt_core.events import (
     AgentConfigured,
+    AgentRenamed,
+    ArchivalDeleted,
+    ArchivalEdited,
+    ArchivalInserted,
+    ArchivalRestored,
+    BlockDefined,
+    BlockDeleted,
+    BlockRenamed,
     Call,
     Event,
+    Measured,
     MessageDeleted,
     MessageEdited,
+    MessagePinned,
+    MessageRequeued,
+    MessageRestored,
     NoteWritten,
     StopRequested,
     TriggerReceived,
@@ -29,6 +41,7 @@ from tests.engine import Engine, call, kinds, reply, say
 
 Make = Callable[..., Engine]
 
+TOKENS = Measured(tokens=30)
 SMALL = AgentSettings(window_tokens=4096, reserve_tokens=256)
 
 
@@ -44,7 +57,27 @@ def mixed(engine: Make) -> Engine:
         one.journal.commit(NoteWritten(name="hand", text="a person's note", author="human"))
         last = state.queue[-1].id
         one.journal.commit(MessageEdited(message=last, text="corrected", author="human", based_on=int(last[1:])))
-        one.journal.commit(MessageDeleted(message=state.queue[0].id, author="human"))
+        oldest, next_oldest = state.queue[0].id, state.queue[1].id
+        one.journal.commit(MessageDeleted(message=oldest, author="human"))
+        one.journal.commit(
+            MessageRestored(message=oldest, text_seq=int(oldest[1:]), queued=True, author="human", measured=TOKENS)
+        )
+        one.journal.commit(MessagePinned(message=oldest, pinned=True, author="human"))
+        one.journal.commit(MessageDeleted(message=next_oldest, author="human"))
+        gone = next(row["id"] for row in one.search.rows.current("messages") if not one.state.holds(row["id"]))
+        one.journal.commit(MessageRequeued(message=gone, text_seq=int(gone[1:]), author="human", measured=TOKENS))
+        goals = BlockDefined(block="goals", description="", value="g", limit_chars=99, author="human", measured=TOKENS)
+        defined: Any = one.journal.commit(goals)
+        told = TriggerReceived(cause="system", text="The user added core memory block 'goals'.", measured=TOKENS)
+        renamed = BlockRenamed(block="goals", to="aims", author="human", based_on=defined.seq, measured=TOKENS)
+        renamed = one.journal.commit_many([renamed, told])[0]
+        one.journal.commit(BlockDeleted(block="aims", author="human", based_on=renamed.seq))
+        stored: Any = one.journal.commit(ArchivalInserted(text="by hand", author="human"))
+        passage = f"p{stored.seq}"
+        one.journal.commit(ArchivalEdited(passage=passage, text="kept too", author="human", based_on=stored.seq))
+        one.journal.commit(ArchivalDeleted(passage=passage, author="human"))
+        one.journal.commit(ArchivalRestored(passage=passage, author="human", text="kept again"))
+        one.journal.commit(AgentRenamed(name="Another", about="line"))
         one.journal.commit(AgentConfigured(settings=SMALL.model_copy(update={"page_size": 2})))
         return reply(call("conversation_search", True, query="message"), call("note_read", True, name="hand"))
 
@@ -79,7 +112,9 @@ def mixed(engine: Make) -> Engine:
 def test_a_life_with_everything_in_it_reruns_byte_for_byte(engine: Make) -> None:
     one = mixed(engine)
     seen = set(kinds(one.events))
-    assert {"pressure_warned", "queue_flushed", "fault_recorded", "stop_requested", "message_deleted"} <= seen
+    assert {"pressure_warned", "queue_flushed", "fault_recorded", "stop_requested", "message_requeued"} <= seen
+    pinned = one.state.pinned
+    assert [entry.id for entry in one.state.queue][: len(pinned)] == list(pinned) != [], "it outlived flushes"
     outcome = rerun(one.events)
     assert outcome.difference is None
     assert (outcome.events, outcome.version, outcome.identical) == (len(one.events), None, True)

@@ -12,6 +12,7 @@ from memgpt_core.blueprint import Blueprint
 from memgpt_core.connection import ModelCard
 from memgpt_core.events import TruncationSuspected
 from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.instructions import MEMGPT_INSTRUCTIONS, NATIVE_INSTRUCTIONS
 from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.workspace import Workspace
 from pages.parts import model_choice
@@ -316,23 +317,137 @@ def test_a_model_that_cannot_think_is_not_asked_to(found: Home, ws: Workspace) -
     assert box(app, "Thinking").value == "off"
 
 
+def mode(app: AppTest, function: str) -> Any:
+    return next(group for group in app.button_group if group.label == f"{function}: on, ask or off")
+
+
 def test_a_function_is_switched_off_and_on_again(found: Home, ws: Workspace) -> None:
     app = settings_page()
-
-    def pills() -> Any:
-        return next(group for group in app.button_group if "note_list" in group.options)
-
-    assert len(pills().value) == 13
-    pills().unselect("note_list").run()
-    pills().unselect("note_read").run()
+    assert sum(group.label.endswith(": on, ask or off") for group in app.button_group) == 13
+    assert "13 on, 0 ask, 0 off" in html(app)
+    mode(app, "note_list").select("off").run()
+    mode(app, "note_read").select("off").run()
     app.button(key="save_settings").click().run()
     assert ws.state().settings.functions_off == ("note_list", "note_read")
     defined: Any = ws.event(ws.state().instructions_seq)
     assert {"note_list", "note_read"}.isdisjoint(schema["function"]["name"] for schema in defined.schemas)
-    pills().select("note_list").run()
+    mode(app, "note_list").select("on").run()
     assert "note_list, note_read → <b>note_read</b>" in html(app)
-    pills().unselect("note_list").run()
+    mode(app, "note_list").select("off").run()
     assert "Everything here is saved" in html(app)
+
+
+def test_a_function_that_asks_is_not_off_and_stays_offered(found: Home, ws: Workspace) -> None:
+    app = settings_page()
+    mode(app, "note_write").select("off").run()
+    mode(app, "note_write").select("ask").run()
+    mode(app, "archival_memory_insert").select("ask").run()
+    assert "11 on, 2 ask, 0 off" in html(app)
+    assert "none → <b>archival_memory_insert, note_write</b>" in html(app)
+    app.button(key="save_settings").click().run()
+    saved = ws.state().settings
+    assert (saved.functions_ask, saved.functions_off) == (("archival_memory_insert", "note_write"), ())
+    defined: Any = ws.event(ws.state().instructions_seq)
+    assert "note_write" in {schema["function"]["name"] for schema in defined.schemas}
+    assert mode(app, "note_write").value == "ask"
+
+
+def test_the_strategy_the_review_and_the_page_size_are_saved(found: Home, ws: Workspace) -> None:
+    app = settings_page()
+    [radio] = [radio for radio in app.radio if radio.label == "What becomes of what leaves"]
+    assert len(radio.options) == 4
+    radio.set_value("archive_verbatim").run()
+    for toggle in app.toggle:
+        toggle.set_value(not toggle.value)
+    number(app, "Results on a page").set_value(7)
+    app.run()
+    assert "Summarise recursively → <b>Archive word for word</b>" in html(app)
+    app.button(key="save_settings").click().run()
+    saved = ws.state().settings
+    assert (saved.strategy, saved.tell_edits, saved.review_sessions, saved.page_size) == (
+        "archive_verbatim",
+        False,
+        True,
+        7,
+    )
+
+
+def test_a_session_is_reviewed_at_the_push_of_a_button(home: Home, ws: Workspace) -> None:
+    assert settings_page().button(key="review_now").disabled, "there is no session yet"
+    ws.send("My dog is called Rex.")
+    assert ws.wait_idle(PATIENCE_S)
+    app = settings_page()
+    assert any("Session 1 has not been reviewed" in caption.value for caption in app.caption)
+    app.button(key="review_now").click().run()
+    assert ws.wait_idle(PATIENCE_S)
+    app.run()
+    assert any("Session 1 has been reviewed" in caption.value for caption in app.caption)
+    assert ws.state().reviewed_session == 1
+
+
+def instructions(ws: Workspace) -> str:
+    defined: Any = ws.event(ws.state().instructions_seq)
+    return str(defined.instructions)
+
+
+def test_instructions_are_edited_counted_and_put_back(home: Home, ws: Workspace) -> None:
+    app = settings_page()
+    assert f"the default, {ws.state().instructions_tokens:,} tokens of every request" in html(app)
+    assert app.button(key="default_instructions").disabled
+    [area] = app.text_area
+    area.set_value("Be brief. <b>& \x00 $x$").run()
+    assert "your own, " in html(app)
+    assert "System instructions" in html(app)
+    assert instructions(ws) == MEMGPT_INSTRUCTIONS
+    app.button(key="save_settings").click().run()
+    assert instructions(ws) == "Be brief. <b>& \x00 $x$"
+    assert "Everything here is saved" in html(app)
+    app.button(key="default_instructions").click().run()
+    app.button(key="save_settings").click().run()
+    assert instructions(ws) == MEMGPT_INSTRUCTIONS
+
+
+def test_instructions_that_cannot_be_keep_what_was_typed(home: Home, ws: Workspace) -> None:
+    app = settings_page()
+    app.text_area[0].set_value("  ").run()
+    assert "The system instructions are empty" in html(app)
+    assert app.button(key="save_settings").disabled
+    app.text_area[0].set_value("word " * 8000).run()
+    app.button(key="save_settings").click().run()
+    assert "The window is too small" in html(app)
+    assert app.text_area[0].value.startswith("word word")
+    assert instructions(ws) == MEMGPT_INSTRUCTIONS
+
+
+def test_a_changed_protocol_brings_its_default_instructions_but_not_over_the_persons_own(
+    home: Home, ws: Workspace
+) -> None:
+    native = ws.state().settings.model_copy(update={"protocol": "native"})
+    ws.configure(native)
+    assert instructions(ws) == NATIVE_INSTRUCTIONS
+    ws.define_instructions("My own.")
+    ws.configure(native.model_copy(update={"protocol": "memgpt"}))
+    assert instructions(ws) == "My own."
+    app = settings_page()
+    app.button(key="default_instructions").click().run()
+    app.button(key="save_settings").click().run()
+    assert instructions(ws) == MEMGPT_INSTRUCTIONS
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_looking_back_shows_the_settings_of_then_and_changes_nothing(home: Home, ws: Workspace, step: int) -> None:
+    ws.configure(ws.state().settings.model_copy(update={"step_cap": 3}), instructions="<i>Be brief.</i>")
+    seq = ws.last_seq
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30).run()
+    app.switch_page("pages/settings.py")
+    app.query_params["agent"], app.query_params["step"] = ws.agent_id, str(step)
+    app.run()
+    assert not app.exception
+    assert any(f", as of event {step}" in title.value for title in app.markdown)
+    assert "<td>12</td><td><b>3</b></td>" in html(app)
+    assert ("Be brief" in html(app)) is False
+    assert (len(app.number_input), len(app.text_area), ws.last_seq) == (0, 0, seq)
+    assert "save_settings" not in {button.key for button in app.button}
 
 
 def test_every_number_that_may_be_empty_says_what_that_means(found: Home) -> None:

@@ -124,9 +124,9 @@ def test_messages_queue_in_order_with_what_is_known_of_them() -> None:
     )
     script.prompt().reply("y", tokens=8).returned("conversation_search", "z", holds=["m1", "p2"])
     assert script.state.queue == (
-        Entry("m2", 2, 9, "trigger_received", 1, 0, (), (3, 2)),
-        Entry("m4", 4, 8, "model_replied", 1, 1),
-        Entry("m5", 5, 10, "function_returned", 1, 1, ("m1", "p2")),
+        Entry("m2", 2, 9, "trigger_received", 1, 0, (), (3, 2), 2),
+        Entry("m4", 4, 8, "model_replied", 1, 1, placed=4),
+        Entry("m5", 5, 10, "function_returned", 1, 1, ("m1", "p2"), placed=5),
     )
     assert script.state.messages == 3
     assert script.state.holds("m1")
@@ -154,7 +154,7 @@ def test_a_flush_takes_the_evicted_and_puts_the_summary_first() -> None:
 def test_messages_edited_deleted_and_brought_back() -> None:
     script = Script().turn("a", "b").trigger("c")
     script.edit_message("m2", "A", tokens=77)
-    assert script.state.queue[0] == Entry("m2", script.seq, 77, "trigger_received", 1, 0)
+    assert script.state.queue[0] == Entry("m2", script.seq, 77, "trigger_received", 1, 0, placed=2)
     edit = script.seq
     script.delete_message("m4")
     assert ids(script.state) == ["m2", "m5", "m8"]
@@ -165,6 +165,53 @@ def test_messages_edited_deleted_and_brought_back() -> None:
     assert script.state.messages == 3, "it never left recall storage"
     script.edit_message("m999", "nobody")
     assert ids(script.state) == ["m8", "m2"]
+
+
+def test_a_restored_message_is_where_and_what_it_was() -> None:
+    script = Script().trigger("a").prompt().reply("b").returned("conversation_search", "x", holds=["m2"])
+    queue = script.state.queue
+    for message in ("m4", "m2", "m5"):
+        script.delete_message(message)
+    assert script.state.queue == ()
+    assert not script.state.holds("m2")
+    for message in ("m5", "m2", "m4"):
+        script.restore_message(message, tokens=7)
+    assert [entry._replace(tokens=0) for entry in script.state.queue] == [entry._replace(tokens=0) for entry in queue]
+    assert {entry.tokens for entry in script.state.queue} == {7}
+    assert (script.state.messages, script.state.hidden) == (3, ())
+
+
+def test_a_message_that_was_queued_again_is_restored_behind_the_younger_ones() -> None:
+    script = Script().turn("a", "b").flushed(1).trigger("c").requeue("m2").trigger("d")
+    before = ids(script.state)
+    assert before[-2:] == ["m2", script.message]
+    script.delete_message("m2").restore_message("m2")
+    assert ids(script.state) == before
+    assert script.state.queue[-2].kind == "message_requeued"
+
+
+def test_no_place_is_kept_beyond_a_flush() -> None:
+    script = Script().turn("a", "b").trigger("c").delete_message("m2").flushed(1)
+    assert script.state.hidden == ()
+    script.restore_message("m2")
+    assert "m2" not in ids(script.state)
+    assert script.state.messages == 4
+
+
+def test_a_requeued_result_holds_what_its_text_holds() -> None:
+    script = Script().trigger("a").flushed(1).requeue("m2", holds=["p7"])
+    assert script.state.holds("p7")
+
+
+def test_a_pin_ends_when_its_message_leaves() -> None:
+    script = Script().turn("a", "b").trigger("c")
+    for message in ("m2", "m4", "m5", "m8", "m2"):
+        script.pin(message)
+    assert script.state.pinned == ("m4", "m5", "m8", "m2"), "each once"
+    script.pin("m8", pinned=False).delete_message("m4").flushed(["m5"])
+    assert script.state.pinned == ("m2",)
+    script.restore_message("m4").pin("m2", pinned=False)
+    assert script.state.pinned == ()
 
 
 # --- memory ---------------------------------------------------------------------------------------------------------
@@ -181,6 +228,16 @@ def test_blocks_keep_their_order_their_author_and_their_version() -> None:
     assert list(script.state.blocks) == ["persona", "human"]
 
 
+def test_a_block_is_renamed_in_its_place_and_deleted() -> None:
+    script = Script().block("persona", "p").block("human", "h").block("goals", "g")
+    script.rename_block("human", "user")
+    assert list(script.state.blocks) == ["persona", "user", "goals"]
+    block = script.state.blocks["user"]
+    assert (block.label, block.value, block.seq, block.author) == ("user", "h", 5, "human")
+    script.delete_block("persona")
+    assert list(script.state.blocks) == ["user", "goals"]
+
+
 def test_notes_and_passages_are_counted() -> None:
     script = Script().add(NoteWritten(name="n", text="abc", author="agent"))
     assert script.state.notes["n"] == ("n", 2, 3)
@@ -188,6 +245,8 @@ def test_notes_and_passages_are_counted() -> None:
     assert script.state.notes == {}
     script.insert("a").insert("b").edit_passage(script.passage, "B").delete_passage("p5")
     assert script.state.passages == 1
+    script.restore_passage("p5")
+    assert script.state.passages == 2
 
 
 def test_settings_are_replaced_whole() -> None:

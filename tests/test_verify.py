@@ -23,7 +23,8 @@ DIM = 16
 def script() -> Script:
     script = Script().turn("the cat", "a cat").insert("fact one").insert("fact two", tags=["t"])
     script.edit_passage(script.passage, "fact two, corrected", tags=["t"])
-    return script.flushed(2).requeue("m2").edit_message("m2", "the corrected cat")
+    script.flushed(2).requeue("m2").edit_message("m2", "the corrected cat").insert("fact three")
+    return script.delete_passage("p14").restore_passage("p14", "fact three, restored").delete_message("m5")
 
 
 @pytest.fixture
@@ -74,6 +75,23 @@ ROWS = "agent/rows.duckdb"
         (
             "UPDATE passages SET tags = ['u'] WHERE id = 'p9' AND seq_to IS NULL",
             ["DuckDB, passages, p9 10: tags is ['u'], should be ['t']."],
+        ),
+        (
+            "UPDATE passages SET text = 'fact three' WHERE id = 'p14'",
+            ["DuckDB, passages, p14 16: text is 'fact three', should be 'fact three, restored'."],
+        ),
+        (
+            "DELETE FROM passages WHERE id = 'p14' AND seq_to IS NULL",
+            ["DuckDB, passages, p14 16: missing."],
+        ),
+        (
+            "UPDATE prompts SET total_tokens = 9",
+            ["DuckDB, prompts, 3: total_tokens is 9, should be 0."],
+        ),
+        ("DELETE FROM replies", ["DuckDB, replies, 4: missing."]),
+        (
+            "UPDATE events SET about = 'dogs' WHERE seq_from = 15",
+            ["DuckDB, events, 15: about is 'dogs', should be 'p14'."],
         ),
     ],
 )

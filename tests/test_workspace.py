@@ -10,10 +10,19 @@ import pytest
 
 from memgpt_core import checkpoints
 from memgpt_core.blueprint import Blueprint
-from memgpt_core.errors import AgentBusy, EditRefused, LogClosed, MemscopeError, ModelUnavailable, StaleEdit
+from memgpt_core.errors import (
+    AgentBusy,
+    ConfigurationRefused,
+    EditRefused,
+    LogClosed,
+    MemscopeError,
+    ModelUnavailable,
+    StaleEdit,
+)
 from memgpt_core.events import AgentConfigured, TriggerReceived, TurnEnded
 from memgpt_core.failpoints import arm, enospc, nth
 from memgpt_core.home import Home
+from memgpt_core.instructions import MEMGPT_INSTRUCTIONS
 from memgpt_core.llm.base import Progress, Reply, Stopped
 from memgpt_core.replay import rerun
 from memgpt_core.settings import AgentSettings
@@ -322,7 +331,7 @@ def value(ws: Workspace, label: str = "human") -> str:
 def test_an_edit_is_an_event_with_its_author_base_and_reason(house: House) -> None:
     ws = house.open()
     base = seq_of(ws)
-    ws.edit_block("human", "Name: Ana", based_on=base, reason="she told me")
+    ws.edits.edit_block("human", "Name: Ana", based_on=base, reason="she told me")
     event: Any = ws.event(ws.last_seq)
     assert (event.kind, event.author, event.based_on, event.reason) == (
         "working_context_edited",
@@ -332,39 +341,39 @@ def test_an_edit_is_an_event_with_its_author_base_and_reason(house: House) -> No
     )
     assert value(ws) == "Name: Ana"
     seq = ws.last_seq
-    ws.edit_block("human", "Name: Ana", based_on=seq_of(ws))
+    ws.edits.edit_block("human", "Name: Ana", based_on=seq_of(ws))
     assert ws.last_seq == seq, "the same text again is no event"
 
 
 def test_a_stale_edit_is_refused_with_both_texts(house: House) -> None:
     ws = house.open()
     base = seq_of(ws)
-    ws.edit_block("human", "first", based_on=base)
+    ws.edits.edit_block("human", "first", based_on=base)
     with pytest.raises(StaleEdit) as refused:
-        ws.edit_block("human", "second", based_on=base)
+        ws.edits.edit_block("human", "second", based_on=base)
     assert (refused.value.current, refused.value.yours, refused.value.current_seq) == ("first", "second", seq_of(ws))
-    ws.edit_block("human", "both", based_on=refused.value.current_seq)
+    ws.edits.edit_block("human", "both", based_on=refused.value.current_seq)
     assert value(ws) == "both"
 
 
 def test_an_edit_that_breaks_a_rule_is_refused(house: House) -> None:
     ws = house.open()
     with pytest.raises(EditRefused, match="no block 'nobody'"):
-        ws.edit_block("nobody", "x", based_on=1)
+        ws.edits.edit_block("nobody", "x", based_on=1)
     with pytest.raises(EditRefused, match="2000 characters"):
-        ws.edit_block("human", "x" * 2001, based_on=seq_of(ws))
+        ws.edits.edit_block("human", "x" * 2001, based_on=seq_of(ws))
     assert value(ws) == ""
 
 
 def test_undo_gives_back_the_text_before_and_can_be_undone(house: House) -> None:
     ws = house.open()
     with pytest.raises(EditRefused, match="nothing to undo"):
-        ws.undo_block("human")
-    ws.edit_block("human", "one", based_on=seq_of(ws))
-    ws.edit_block("human", "two", based_on=seq_of(ws))
-    ws.undo_block("human")
+        ws.edits.undo_block("human")
+    ws.edits.edit_block("human", "one", based_on=seq_of(ws))
+    ws.edits.edit_block("human", "two", based_on=seq_of(ws))
+    ws.edits.undo_block("human")
     assert value(ws) == "one"
-    ws.undo_block("human")
+    ws.edits.undo_block("human")
     assert value(ws) == "two"
     history: list[Any] = ws.block_history("human")
     assert [event.kind for event in history] == ["working_context_edited"] * 4 + ["block_defined"]
@@ -372,23 +381,12 @@ def test_undo_gives_back_the_text_before_and_can_be_undone(house: House) -> None
     assert history[0].reason == f"undo of event {history[1].seq}"
 
 
-def test_an_undo_on_a_text_that_has_changed_since_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    ws = house.open()
-    ws.edit_block("human", "one", based_on=seq_of(ws))
-    history = ws.block_history("human")
-    ws.edit_block("human", "two, meanwhile", based_on=seq_of(ws))
-    monkeypatch.setattr(ws, "block_history", lambda label: history)
-    with pytest.raises(StaleEdit):
-        ws.undo_block("human")
-    assert value(ws) == "two, meanwhile"
-
-
 def test_an_edit_during_a_turn_is_kept_and_the_next_step_sees_it(house: House) -> None:
     model = ScriptedModel(then=say("ok"))
     ws = house.open(model)
 
     def meanwhile(body: Any) -> Reply:
-        ws.edit_block("human", "by hand", based_on=seq_of(ws))
+        ws.edits.edit_block("human", "by hand", based_on=seq_of(ws))
         return reply(call("core_memory_append", True, label="human", content="by the agent"))
 
     model.script = [meanwhile]
@@ -418,12 +416,139 @@ def test_the_state_at_any_event_is_the_fold_up_to_it(house: House, monkeypatch: 
     assert ws.event(4) == events[3]
 
 
+# --- instructions and settings --------------------------------------------------------------------------------------
+
+
+def instructions(ws: Workspace) -> str:
+    defined: Any = ws.event(ws.state().instructions_seq)
+    return str(defined.instructions)
+
+
+def test_instructions_by_hand_are_one_event_and_stand_in_the_next_request(house: House) -> None:
+    ws = house.open()
+    before = ws.state()
+    ws.define_instructions("Speak like a pirate.\x00")
+    after = ws.state()
+    assert [event.kind for event in ws.events(before.seq + 1)] == ["instructions_defined"]
+    assert instructions(ws) == "Speak like a pirate.\x00"
+    assert after.instructions_tokens < before.instructions_tokens
+    assert after.schemas_tokens == before.schemas_tokens
+    say_to(ws)
+    system = ws._models["demo"].bodies[-1]["messages"][0]["content"]  # type: ignore[attr-defined]
+    assert system.startswith("Speak like a pirate.")
+    ws.define_instructions("Speak like a pirate.\x00")
+    assert ws.event(ws.last_seq).kind == "turn_ended", "the same text again is no event"
+    ws.define_instructions(MEMGPT_INSTRUCTIONS)
+    assert ws.state().instructions_tokens == before.instructions_tokens
+    assert rerun(ws.events(1)).identical
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("x " * 9000, "The window is too small: .* take [0-9]+ tokens"), (" \n", "are empty")]
+)
+def test_instructions_that_cannot_be_are_refused(house: House, text: str, says: str) -> None:
+    ws = house.open()
+    seq = ws.last_seq
+    with pytest.raises(ConfigurationRefused, match=says):
+        ws.define_instructions(text)
+    assert ws.last_seq == seq
+
+
+def test_instructions_wait_for_the_turn(house: House) -> None:
+    gate = Gate()
+    ws = house.open(gate)
+    ws.send("hi")
+    assert gate.asked.wait(LONG_S)
+    with pytest.raises(AgentBusy):
+        ws.define_instructions("Be brief.")
+    gate.go.set()
+    assert ws.wait_idle(LONG_S)
+
+
+def test_settings_and_instructions_together_are_all_or_nothing(house: House) -> None:
+    ws = house.open()
+    seq, settings = ws.last_seq, ws.state().settings
+    with pytest.raises(ConfigurationRefused):
+        ws.configure(settings.model_copy(update={"step_cap": 3}), instructions="x " * 9000)
+    assert ws.last_seq == seq
+    ws.configure(settings.model_copy(update={"step_cap": 3}), instructions="Be brief.")
+    assert (ws.state().settings.step_cap, instructions(ws)) == (3, "Be brief.")
+
+
+def test_a_function_nobody_knows_is_refused_by_name_but_an_old_one_may_stay(house: House) -> None:
+    ws = house.open()
+    settings = ws.state().settings
+    for field in ("functions_off", "functions_ask"):
+        with pytest.raises(ConfigurationRefused, match=r"There is no function “fly”\. Functions: send_message, "):
+            ws.configure(settings.model_copy(update={field: ("fly",)}))
+    ws._journal.commit(AgentConfigured(settings=settings.model_copy(update={"functions_off": ("fly",)})))
+    ws.configure(ws.state().settings.model_copy(update={"step_cap": 3}))
+    assert ws.state().settings.functions_off == ("fly",)
+
+
+# --- a call that waits for an answer ----------------------------------------------------------------------------------
+
+
+ASKS = AgentSettings(functions_ask=("note_write",))
+
+
+def asking() -> ScriptedModel:
+    return ScriptedModel(reply(call("note_write", True, name="a", text="b")), then=say("ok"))
+
+
+def test_the_answer_is_given_after_a_restart(house: House) -> None:
+    say_to(house.open(asking(), settings=ASKS))
+    ws = house.open()
+    waiting = ws.state().asked
+    assert waiting is not None
+    assert not ws.can_resume
+    start = ws.last_seq + 1
+    ws.answer(True, seen=waiting)
+    assert ws.wait_idle(LONG_S)
+    assert kinds(ws.events(start))[:3] == ["function_answered", "note_written", "function_returned"]
+    assert ws.state().turn_end == "yielded"
+    assert rerun(ws.events(1)).identical
+
+
+def test_an_answer_is_refused_when_nothing_waits_or_something_else_does(house: House) -> None:
+    ws = house.open(asking(), settings=ASKS)
+    with pytest.raises(EditRefused, match="No function call waits"):
+        ws.answer(True)
+    say_to(ws)
+    waiting = ws.state().asked
+    assert waiting is not None
+    with pytest.raises(EditRefused, match="Another function call waits"):
+        ws.answer(True, seen=waiting._replace(reply=1))
+    with pytest.raises(EditRefused, match="waits for your yes or no"):
+        ws.resume()
+    with pytest.raises(EditRefused, match="waits for your yes or no"):
+        ws.review_session()
+    assert ws.state().asked == waiting
+    ws.answer(False, " Not now. ")
+    assert ws.wait_idle(LONG_S)
+    [result] = [event for event in ws.events(1) if event.kind == "function_returned" and event.name == "note_write"]
+    assert result.value.endswith("The user says: Not now.")
+
+
+def test_while_a_call_waits_neither_timer_nor_review_comes_between(house: House) -> None:
+    ws = house.open(asking(), settings=ASKS.model_copy(update={"timer_minutes": 5, "review_sessions": True}))
+    say_to(ws)
+    house.clock.forward(hours=3)
+    assert not ws.tick()
+    assert ws.state().asked is not None
+    events = say_to(ws, "never mind")
+    assert causes(ws) == ["login", "user", "login", "user", "review"]
+    assert (events[0].kind, events[0].ok) == ("function_returned", False), "it is let go before anything else"
+    assert ws.state().asked is None
+    assert rerun(ws.events(1)).identical
+
+
 # --- what breaks ----------------------------------------------------------------------------------------------------
 
 
 def test_a_turn_that_a_killed_process_left_open_is_ended_at_the_next_open(house: House) -> None:
     ws = house.open()
-    ws._agent.receive(TriggerReceived(cause="user", text="are you there?"))
+    ws._journal.commit(TriggerReceived(cause="user", text="are you there?"))
     house.close()
     ws = house.open()
     end: Any = ws.event(ws.last_seq)

@@ -1,153 +1,193 @@
 """One table's vectors as one NumPy matrix, for exact similarity in RAM.
 
-Holds every version of a row with the interval in which it stood, so that *now* and *as of n* are the same
-search. Knows numbers and ids; does not know texts, databases or embedders.
+A version has a vector for each piece of its text; its cosine is the best piece's, with a share of its neighbours'
+in the same session. Knows numbers and places; does not know texts, databases or embedders.
 """
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memgpt_core.ranking import Context
+from memgpt_core.stores.versions import NONE, OPEN, Places, Versions
+
+Vector = NDArray[np.float32]
+Cosines = NDArray[np.float64]
+
 _CAPACITY = 256
-_OPEN = np.iinfo(np.int64).max
-_NEAR = 1e-5
+_BLOCK = 4096
+NEAR = 1e-5
 """float32 products of differently shaped matrices agree to this; nearer calls are made again in float64."""
 
-
-class MatrixRow(NamedTuple):
-    """A version of a row: where it stood (`seq_to` None while current), when (microseconds), which text."""
-
-    id: str
-    seq_from: int
-    seq_to: int | None
-    at_us: int
-    role: str
-    hash: str
-
-
-class Part(NamedTuple):
-    """Which versions are searched: those that stood at `n`, of these roles (all when empty), in [start, end)."""
-
-    n: int
-    roles: tuple[str, ...]
-    start_us: int
-    end_us: int
-    only: Collection[str] | None
-    exclude: Collection[str]
+NO_COSINE = -2.0
 
 
 class VectorMatrix:
-    """The vectors of one table; a row whose vector is not known yet is never similar to anything."""
+    """The vectors of one table; a row whose vectors are not known yet is never similar to anything.
 
-    def __init__(self, dim: int) -> None:
+    Attributes:
+        covered: how many versions were added.
+        position: seq of the last event whose versions were.
+    """
+
+    def __init__(self, dim: int, versions: Versions, context: Context) -> None:
         self.dim = dim
+        self.versions = versions
         self.position = 0
-        self.rows: list[MatrixRow] = []
-        self._versions: dict[str, list[int]] = {}
-        self._lacking: dict[str, list[int]] = {}
-        self._roles: dict[str, int] = {}
+        self.covered = 0
+        self._context = context
+        self._used = 0
         self._vectors = np.zeros((_CAPACITY, dim), dtype=np.float32)
-        self._from = np.zeros(_CAPACITY, dtype=np.int64)
-        self._to = np.zeros(_CAPACITY, dtype=np.int64)
-        self._at = np.zeros(_CAPACITY, dtype=np.int64)
-        self._role = np.zeros(_CAPACITY, dtype=np.int8)
-        self._has = np.zeros(_CAPACITY, dtype=np.bool_)
+        self._filled = np.zeros(_CAPACITY, dtype=np.bool_)
+        self._lacking: dict[str, list[int]] = {}
+        self._owner = np.zeros(_CAPACITY, dtype=np.int64)
+        # By version: its first slot, how many, and whether all have their vector.
+        self._first = np.zeros(0, dtype=np.int64)
+        self._pieces = np.zeros(0, dtype=np.int64)
+        self._has = np.zeros(0, dtype=np.bool_)
+        self._links: tuple[Places, Places] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._dots = np.zeros((2, 0))
 
-    def add(self, row: MatrixRow) -> None:
-        """A version begins; its vector is still lacking."""
-        at = len(self.rows)
-        if at == len(self._from):
-            self._double()
-        self.rows.append(row)
-        self._versions.setdefault(row.id, []).append(at)
-        self._lacking.setdefault(row.hash, []).append(at)
-        self._from[at] = row.seq_from
-        self._to[at] = _OPEN if row.seq_to is None else row.seq_to
-        self._at[at] = row.at_us
-        self._role[at] = self._roles.setdefault(row.role, len(self._roles))
+    def add(self, place: int, hashes: Sequence[str]) -> None:
+        """A version's text has these pieces; their vectors are still lacking. Places come in rising order."""
+        self.cover(place + 1)
+        self._first[place], self._pieces[place] = self._used, len(hashes)
+        while self._used + len(hashes) > len(self._filled):
+            self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
+            self._filled = np.concatenate([self._filled, np.zeros_like(self._filled)])
+            self._owner = np.concatenate([self._owner, np.zeros_like(self._owner)])
+        for hash in hashes:
+            self._owner[self._used] = place
+            self._lacking.setdefault(hash, []).append(self._used)
+            self._used += 1
 
-    def end(self, id: str, seq_from: int, seq_to: int) -> None:
-        """A version ends at `seq_to`."""
-        for at in self._versions.get(id, ()):
-            if self._from[at] == seq_from:
-                self._to[at] = seq_to
-                self.rows[at] = self.rows[at]._replace(seq_to=seq_to)
+    def cover(self, size: int) -> None:
+        """The versions before this place are known; those that were not added have nothing to embed."""
+        if size > len(self._first):
+            room = max(_CAPACITY, size, 2 * len(self._first))
+            self._first, self._pieces, self._has = (
+                np.concatenate([held, np.zeros(room - len(held), held.dtype)])
+                for held in (self._first, self._pieces, self._has)
+            )
+        self.covered = max(self.covered, size)
 
-    def fill(self, vectors: Mapping[str, NDArray[np.float32]]) -> None:
-        """Give every version whose text has one of these hashes its vector."""
+    def fill(self, vectors: Mapping[str, Vector]) -> None:
+        """Give every piece with one of these hashes its vector."""
         for hash, vector in vectors.items():
-            for at in self._lacking.pop(hash, ()):
-                self._vectors[at] = vector
-                self._has[at] = True
+            for slot in self._lacking.pop(hash, ()):
+                self._vectors[slot] = vector
+                self._filled[slot] = True
+                owner = self._owner[slot]
+                first = self._first[owner]
+                self._has[owner] = self._filled[first : first + self._pieces[owner]].all()
 
-    def lacking(self) -> list[MatrixRow]:
-        """One version of every text without a vector, current ones first, newest first."""
-        rows = [self.rows[versions[-1]] for versions in self._lacking.values()]
-        return sorted(rows, key=lambda row: (row.seq_to is not None, -row.seq_from))
+    def lacking(self) -> dict[int, list[str]]:
+        """By version, the hashes of its pieces without a vector; current ones first, newest first."""
+        found: dict[int, list[str]] = {}
+        for hash, slots in self._lacking.items():
+            found.setdefault(int(self._owner[slots[-1]]), []).append(hash)
+        current = self.versions.column("seq_to") == OPEN
+        return dict(sorted(found.items(), key=lambda one: (not current[one[0]], -one[0])))
 
     def not_embedded(self) -> set[str]:
-        """Ids of the current rows without a vector."""
-        return {
-            self.rows[at].id for versions in self._lacking.values() for at in versions if self.rows[at].seq_to is None
-        }
+        """Ids of the current rows without all their vectors."""
+        owners = {int(self._owner[slot]) for slots in self._lacking.values() for slot in slots}
+        ended = self.versions.column("seq_to")
+        return {self.versions.id(owner) for owner in owners if ended[owner] == OPEN}
 
-    def similar(
-        self, query: NDArray[np.float32], part: Part, *, floor: float, size: int, also: Collection[str]
-    ) -> tuple[dict[str, float], set[str]]:
-        """The nearest rows of a part: (cosine by id of the `size` best and of `also`; all ids at or over `floor`).
+    def has(self) -> NDArray[np.bool_]:
+        """By version, whether it has its vectors."""
+        found = np.zeros(self.versions.size, dtype=np.bool_)
+        found[: self.covered] = self._has[: self.covered]
+        return found
 
-        `query` is (d,) float32, unit length; cosines are rounded to 1e-6.
+    def rough(self, query: Vector, before: Places, after: Places) -> NDArray[np.float32]:
+        """By version, its cosine with context, right to about 1e-6; NO_COSINE without a vector.
+
+        `query` is (d,) float32, unit length.
         """
-        mask = self._mask(part)
-        there = np.flatnonzero(mask)
-        if not len(there):
-            return {}, set()
-        rough = self._vectors[: len(self.rows)] @ query
-        exact_query = query.astype(np.float64)
-        over = there[rough[there] >= floor - _NEAR]
-        close = over[rough[over] < floor + _NEAR]
-        below = close[self._exact(close, exact_query) < floor]
-        over = np.setdiff1d(over, below, assume_unique=True)
-        best = over
-        if len(over) > size:
-            least = np.partition(rough[over], len(over) - size)[len(over) - size]
-            best = over[rough[over] >= least - _NEAR]
-        scored = dict(zip((self.rows[at].id for at in best), self._exact(best, exact_query).tolist(), strict=True))
-        if len(scored) > size:
-            kept = sorted(scored, key=lambda id: (-scored[id], -int(id[1:])))[:size]
-            scored = {id: scored[id] for id in kept}
-        wanted = [at for id in also if id not in scored for at in self._versions.get(id, ()) if mask[at]]
-        rest = np.array(wanted, dtype=np.int64)
-        scored.update(zip((self.rows[at].id for at in rest), self._exact(rest, exact_query).tolist(), strict=True))
-        return scored, {self.rows[at].id for at in over}
+        found = np.full(self.versions.size, NO_COSINE, dtype=np.float32)
+        with_vector = np.flatnonzero(self.has())
+        if not len(with_vector):
+            return found
+        by_slot = self._vectors[: self._used] @ query
+        if self._used == len(with_vector) and self._used == self.covered:
+            own = by_slot
+        else:
+            spread = np.flatnonzero(self._pieces[: self.covered])
+            own = np.full(self.covered, NO_COSINE, dtype=np.float32)
+            own[spread] = np.maximum.reduceat(by_slot, self._first[spread])
+        before, after = self._linked(before, after)
+        norms = self._norms(before, after)
+        mixed = own.astype(np.float64)
+        mixed += self._context.before * np.where(before != NONE, own[before], 0)
+        mixed += self._context.after * np.where(after != NONE, own[after], 0)
+        found[with_vector] = (mixed / norms)[with_vector]
+        return found
 
-    def _exact(self, rows: NDArray[np.int64], query: NDArray[np.float64]) -> NDArray[np.float64]:
+    def exact(self, places: Places, query: Vector, before: Places, after: Places) -> Cosines:
+        """Cosines with context of these versions, all with vectors, rounded to 1e-6."""
+        before, after = self._linked(before, after)
+        wanted = np.unique(np.concatenate([places, before[places], after[places]]))
+        wanted = wanted[wanted != NONE]
+        own = np.zeros(self.covered)
+        own[wanted] = self._own(wanted, query.astype(np.float64))
+        back, ahead = before[places], after[places]
+        mixed = own[places]
+        mixed = mixed + self._context.before * np.where(back != NONE, own[back], 0)
+        mixed = mixed + self._context.after * np.where(ahead != NONE, own[ahead], 0)
+        rounded: Cosines = np.round(mixed / self._norms(before, after)[places], 6)
+        return rounded
+
+    def _own(self, places: Places, query: NDArray[np.float64]) -> Cosines:
         # A sum along each row, not a matrix product: its rounding does not depend on the other rows.
-        products = self._vectors[rows].astype(np.float64) * query
-        cosines: NDArray[np.float64] = np.round(products.sum(axis=1), 6)
-        return cosines
+        first = self._first[places]
+        best: Cosines = (self._vectors[first] * query).sum(axis=1)
+        for at in np.flatnonzero(self._pieces[places] > 1):
+            slots = slice(first[at], first[at] + self._pieces[places[at]])
+            best[at] = (self._vectors[slots] * query).sum(axis=1).max()
+        return best
 
-    def _mask(self, part: Part) -> NDArray[np.bool_]:
-        size = len(self.rows)
-        mask: NDArray[np.bool_] = self._has[:size] & (self._from[:size] <= part.n) & (self._to[:size] > part.n)
-        mask &= (self._at[:size] >= part.start_us) & (self._at[:size] < part.end_us)
-        if part.roles:
-            mask &= np.isin(self._role[:size], [self._roles[role] for role in part.roles if role in self._roles])
-        for id in part.exclude:
-            mask[self._versions.get(id, [])] = False
-        if part.only is not None:
-            kept = np.zeros(size, dtype=np.bool_)
-            for id in part.only:
-                kept[self._versions.get(id, [])] = True
-            mask &= kept
-        return mask
+    # --- neighbours -----------------------------------------------------------------------------------------
 
-    def _double(self) -> None:
-        self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
-        self._from = np.concatenate([self._from, np.zeros_like(self._from)])
-        self._to = np.concatenate([self._to, np.zeros_like(self._to)])
-        self._at = np.concatenate([self._at, np.zeros_like(self._at)])
-        self._role = np.concatenate([self._role, np.zeros_like(self._role)])
-        self._has = np.concatenate([self._has, np.zeros_like(self._has)])
+    def _linked(self, before: Places, after: Places) -> tuple[Places, Places]:
+        """The neighbours that have vectors, of those versions that have."""
+        has = self._has[: self.covered]
+        linked = []
+        for beside in (before[: self.covered], after[: self.covered]):
+            there = (beside != NONE) & (beside < self.covered) & has
+            linked.append(np.where(there & has[np.where(there, beside, 0)], beside, NONE))
+        return linked[0], linked[1]
+
+    def _norms(self, before: Places, after: Places) -> NDArray[np.float64]:
+        """Lengths of the mixed vectors; what was multiplied once for two neighbours is kept."""
+        self._follow(before, after)
+        back, cross = self._dots[:, : self.covered]
+        ahead = np.where(after != NONE, back[after], 0)
+        b = np.where(before != NONE, self._context.before, 0.0)
+        a = np.where(after != NONE, self._context.after, 0.0)
+        norms: NDArray[np.float64] = np.sqrt(1 + b * b + a * a + 2 * (b * back + a * ahead + a * b * cross))
+        return norms
+
+    def _follow(self, before: Places, after: Places) -> None:
+        known = len(self._links[0])
+        if known < self.covered:
+            grown = np.full(self.covered - known, NONE)
+            self._links = (np.concatenate([self._links[0], grown]), np.concatenate([self._links[1], grown]))
+            self._dots = np.concatenate([self._dots, np.zeros((2, self.covered - known))], axis=1)
+        old_before, old_after = self._links
+        moved = np.flatnonzero(old_before != before)
+        self._multiply(0, moved, moved, before[moved])
+        crossed = np.flatnonzero((old_before != before) | (old_after != after))
+        self._multiply(1, crossed, np.where(after[crossed] == NONE, NONE, before[crossed]), after[crossed])
+        self._links = (before, after)
+
+    def _multiply(self, which: int, at: Places, one: Places, other: Places) -> None:
+        self._dots[which, at] = 0
+        real = (one != NONE) & (other != NONE)
+        at, one, other = at[real], self._first[one[real]], self._first[other[real]]
+        for start in range(0, len(at), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            products = self._vectors[one[part]].astype(np.float64) * self._vectors[other[part]]
+            self._dots[which, at[part]] = products.sum(axis=1)

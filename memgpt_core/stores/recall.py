@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from memgpt_core.errors import StoreBroken
 from memgpt_core.failpoints import failpoint
-from memgpt_core.project import COLUMNS, SCHEMA_VERSION, Change, Close, Insert
+from memgpt_core.project import COLUMNS, SCHEMA_VERSION, Change, Close, Insert, Reopen
 from memgpt_core.rows import KEYS, MemoryRows, Row
 from memgpt_core.settings import ENGINE_VERSION
 
@@ -33,6 +33,7 @@ _ARROW = {
     "BIGINT": pa.int64(),
     "INTEGER": pa.int32(),
     "BOOLEAN": pa.bool_(),
+    "DOUBLE": pa.float64(),
     "VARCHAR[]": pa.list_(pa.string()),
     "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
 }
@@ -145,6 +146,31 @@ class RecallStore:
         except FAULTS as error:
             raise self._broken(error) from error
 
+    def copy_until(self, path: Path, seq: int) -> None:
+        """Make another file with the rows as they were when `seq` was the last event taken, or the newest before it.
+
+        Raises:
+            StoreBroken: this file cannot be read, or the other one not be written.
+        """
+        until = min(seq, self.position)
+        copy = RecallStore(path)
+        try:
+            with self._con.cursor() as read, copy._con.cursor() as write:
+                # One snapshot of all tables: whoever writes meanwhile is not waited for.
+                read.begin()
+                write.begin()
+                for table, columns in COLUMNS.items():
+                    found = read.sql(_rows_until(table, columns), params={"seq": until})
+                    write.register("copied", found.to_arrow_reader())
+                    write.execute(f"INSERT INTO {table} SELECT * FROM copied")
+                    write.unregister("copied")
+                write.execute("UPDATE meta SET seq = ?", [until])
+                write.commit()
+        except FAULTS as error:
+            raise self._broken(error) from error
+        finally:
+            copy.close()
+
     def close(self) -> None:
         """Close the file; the store cannot be used any more."""
         with self._write:
@@ -208,19 +234,29 @@ class RecallStore:
     def _fold(self, cursor: duckdb.DuckDBPyConnection, fresh: Batch) -> tuple[dict[str, list[int]], MemoryRows]:
         """The batch folded on the stored rows it touches: (rowids of those, by table; all rows, those first)."""
         touched: dict[str, set[str]] = {}
+        reopened: dict[str, set[str]] = {}
         for _, changes in fresh:
             for change in changes:
                 if not isinstance(change, Insert):
                     keys = change.values if isinstance(change, Close) else (change.id,)
                     touched.setdefault(change.table, set()).update(keys)
+                if isinstance(change, Reopen):
+                    reopened.setdefault(change.table, set()).add(change.id)
         folded = MemoryRows()
         stored: dict[str, list[int]] = {}
         for table, keys_of in touched.items():
-            sql = (
-                f"SELECT rowid AS stored_at, * FROM {table} WHERE seq_to IS NULL "
-                f"AND {KEYS[table]} IN (SELECT unnest(?)) ORDER BY rowid"
-            )
-            rows = to_rows(cursor.sql(sql, params=[sorted(keys_of)]).to_arrow_table())
+            key = KEYS[table]
+            wanted = [sorted(keys_of)]
+            which = f"seq_to IS NULL AND {key} IN (SELECT unnest(?))"
+            if table in reopened:
+                # A row that is to go on again has ended: its last version is wanted too.
+                wanted.append(sorted(reopened[table]))
+                which = (
+                    f"({which}) OR rowid IN (SELECT arg_max(rowid, seq_from) FROM {table} "
+                    f"WHERE {key} IN (SELECT unnest(?)) GROUP BY {key})"
+                )
+            sql = f"SELECT rowid AS stored_at, * FROM {table} WHERE {which} ORDER BY rowid"
+            rows = to_rows(cursor.sql(sql, params=wanted).to_arrow_table())
             stored[table] = [row.pop("stored_at") for row in rows]
             for row in rows:
                 folded.adopt(table, row)
@@ -259,6 +295,14 @@ class RecallStore:
             f"{self.path.name} could not be used ({_first_line(error)}). Nothing is lost: free disk space if it is "
             "full, or rebuild the stores from the log."
         )
+
+
+def _rows_until(table: str, columns: Mapping[str, str]) -> str:
+    """A SELECT of the rows that had begun by event `$seq`; what ended later goes on."""
+    listed = (
+        "CASE WHEN seq_to <= $seq THEN seq_to END AS seq_to" if name == "seq_to" else f'"{name}"' for name in columns
+    )
+    return f"SELECT {', '.join(listed)} FROM {table} WHERE seq_from <= $seq"
 
 
 def _first_line(error: Exception) -> str:

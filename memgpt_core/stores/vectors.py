@@ -79,6 +79,22 @@ class VectorStore:
                     found[row.hash] = np.frombuffer(row.blob, dtype="<f4")
         return found
 
+    def spaces(self, hashes: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+        """By hash, every (model, dimension) that the text has a vector of."""
+        self._check_file()
+        try:
+            with self._con.cursor() as cursor:
+                rows = cursor.execute(
+                    "SELECT DISTINCT hash, model, dim FROM vectors WHERE hash IN (SELECT unnest(?)) ORDER BY 1, 2, 3",
+                    [list(hashes)],
+                ).fetchall()
+        except FAULTS as error:
+            raise self._broken(error) from error
+        found: dict[str, list[tuple[str, int]]] = {}
+        for hash, model, dim in rows:
+            found.setdefault(hash, []).append((model, dim))
+        return found
+
     def put(self, model: str, dim: int, vectors: Mapping[str, Vector]) -> dict[str, str]:
         """Keep these vectors; one that is there already is left as it is.
 

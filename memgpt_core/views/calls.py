@@ -91,7 +91,7 @@ def _asked(event: Any, call: Any, *, first: bool) -> CallRow:
         step=event.step,
         name=call.name,
         tier=TIERS.get(call.name, ""),
-        arguments=_pairs(call.arguments),
+        arguments=pairs(call.arguments),
         outcome="running" if first else "waiting",
         value="",
         seconds=None,
@@ -105,7 +105,7 @@ def _returned(event: Any) -> CallRow:
         step=event.step,
         name=event.name,
         tier=TIERS.get(event.name, ""),
-        arguments=_pairs(event.arguments),
+        arguments=pairs(event.arguments),
         outcome="ok" if event.ok else "failed",
         value=clipped(event.value, event.clip),
         seconds=event.measured.seconds,
@@ -113,7 +113,8 @@ def _returned(event: Any) -> CallRow:
     )
 
 
-def _pairs(arguments: dict[str, Any] | str) -> tuple[tuple[str, str], ...]:
+def pairs(arguments: dict[str, Any] | str) -> tuple[tuple[str, str], ...]:
+    """A call's arguments as (name, value) in the model's order, each value as text."""
     if isinstance(arguments, str):
         return (("as written", arguments),)
     return tuple(

@@ -3,7 +3,7 @@
 Knows no widget and no bounds: what can be chosen is `settings.AgentSettings`' to say.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from memgpt_core.settings import DEMO
@@ -11,7 +11,37 @@ from memgpt_core.settings import DEMO
 THINK = {"off": "Off", "on": "On", "low": "Low", "medium": "Medium", "high": "High"}
 PROTOCOLS = {"memgpt": "MemGPT", "native": "Native"}
 CALLINGS = {"tools": "Tools", "structured": "Structured output"}
-EMBEDDERS = {"none": "None: search by words only", "hashing": "Hashing: for tests, knows no meaning"}
+STRATEGIES = {
+    "summarise_recursively": (
+        "Summarise recursively",
+        "The model folds what leaves into one running summary at the head of the queue, as in the paper. One more "
+        "model call at each flush.",
+    ),
+    "summarise_and_archive": (
+        "Summarise, and archive the summary",
+        "The same, and each summary is stored in archival storage too, so that it can be found after later ones have "
+        "shortened it.",
+    ),
+    "archive_verbatim": (
+        "Archive word for word",
+        "What the two of you said becomes one archival passage a message; the queue only says how many and where. No "
+        "model call.",
+    ),
+    "drop_with_notice": (
+        "Drop with a notice",
+        "Nothing is made of what leaves; the queue says how many messages left and how to search recall storage. No "
+        "model call.",
+    ),
+}
+"""Each eviction strategy: its name on screen, and what it does in a sentence."""
+
+FUNCTION_MODES = {"on": "On", "ask": "Ask", "off": "Off"}
+
+EMBEDDERS = {
+    "none": "None: search by words only",
+    "minilm": "MiniLM: on this machine, without a server",
+    "hashing": "Hashing: for tests, knows no meaning",
+}
 
 
 class Change(NamedTuple):
@@ -49,6 +79,14 @@ def _own(value: float | None) -> str:
     return "the model's own" if value is None else f"{value:g}"
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _switch(value: bool) -> str:
+    return "on" if value else "off"
+
+
 _TEXTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "model": ("Model", model_text),
     "protocol": ("Protocol", lambda value: PROTOCOLS.get(value, value)),
@@ -63,11 +101,16 @@ _TEXTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "warn_share": ("Warning mark", _share),
     "flush_share": ("Flush mark", _share),
     "evict_share": ("Eviction", _share),
+    "strategy": ("What becomes of what leaves", lambda value: STRATEGIES[value][0] if value in STRATEGIES else value),
     "step_cap": ("Model calls in a turn, at most", lambda value: f"{value:,}"),
     "login_idle_minutes": ("New session after", lambda value: f"{value:g} idle min"),
     "timer_minutes": ("Timer", lambda value: f"every {value:g} min" if value else "off"),
     "page_size": ("Results on a page of a search", lambda value: f"{value:,}"),
-    "functions_off": ("Functions switched off", lambda value: ", ".join(value) or "none"),
+    "functions_off": ("Functions switched off", _listed),
+    "functions_ask": ("Functions that ask first", _listed),
+    "tell_edits": ("Tell the agent of edits while it works", _switch),
+    "review_sessions": ("Review each session when it is over", _switch),
+    "instructions": ("System instructions", lambda value: f"{len(value):,} characters"),
     "temperature": ("Temperature", lambda value: f"{value:g}"),
     "top_p": ("Top-p", _own),
     "top_k": ("Top-k", _own),

@@ -45,6 +45,7 @@ HUES: dict[str, Hue] = {
     "recall": Hue("Recall storage", "R", "#0d7f7a", "#45b8b0", "lines", "Every message ever."),
     "archival": Hue("Archival storage", "A", "#4f7f2b", "#8cbc62", "dots", "Passages with vectors."),
     "notes": Hue("Scratch notes", "N", "#8a5a3c", "#c4936f", "grid", "Short-term notes the agent pulls in by name."),
+    "you": Hue("You", "Y", "#3c4248", "#c9cdd1", "plain", "What a person did by hand."),
     "cold": Hue("Cold storage", "C", "#6b6470", "#a39aab", "plain", "Raw documents on disk."),
 }
 """By section (`prompt.SECTIONS`), then the reply reserve, then the tiers outside main context."""

@@ -3,13 +3,29 @@
 Takes whole turns where it can; a reply knows the request it answered only when that is among the events.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.events import Event
 
-Who = Literal["user", "agent", "system", "login", "timer", "upload", "warning", "flush", "fault", "end", "hand"]
+Who = Literal[
+    "user",
+    "agent",
+    "system",
+    "login",
+    "timer",
+    "upload",
+    "review",
+    "warning",
+    "flush",
+    "fault",
+    "asked",
+    "end",
+    "fork",
+    "imported",
+    "hand",
+]
 
 
 class Move(NamedTuple):
@@ -30,6 +46,8 @@ class Bubble(NamedTuple):
         moves: what the memory did since the bubble before, in this turn.
         prompt_seq: the `prompt_built` a reply answers; 0 when there is none.
         plain: a reply that came without a send_message call.
+        message: the id in recall storage; empty for what is no message.
+        changed: what a person did to it since, `edited` or `deleted`; the text of an edited one is the new text.
     """
 
     who: Who
@@ -42,6 +60,8 @@ class Bubble(NamedTuple):
     moves: tuple[Move, ...] = ()
     prompt_seq: int = 0
     plain: bool = False
+    message: str = ""
+    changed: Literal["", "edited", "deleted"] = ""
 
 
 ENDS = {
@@ -49,6 +69,7 @@ ENDS = {
     "repeating": "The turn was ended because the agent made the same call three times over.",
     "stopped": "You stopped this turn. What was done before is kept.",
     "fault": "The turn ended with the fault above. Nothing was lost: run the turn on when it is mended.",
+    "asked": "The turn waits for your answer to the call above.",
     "interrupted": "The program ended during this turn. What was done before is kept: run the turn on.",
 }
 """What a person reads about a turn that did not end by itself."""
@@ -57,17 +78,33 @@ _SAYS = {"login": "The agent was told that you are back.", "timer": "A timed hea
 
 
 def transcript(events: Iterable[Event]) -> list[Bubble]:
-    """The conversation in these events, oldest first."""
+    """The conversation in these events, oldest first, with what was corrected in it by hand."""
     bubbles: list[Bubble] = []
     told = _Turn()
+    corrected: dict[str, Any] = {}
+    event: Any
     for event in events:
+        if event.kind in _CORRECTIONS:
+            corrected[event.message] = event
         if event.turn != told.turn:
             told = _Turn(event.turn)
         told.note(event)
         bubble = _bubble(event, told)
         if bubble is not None:
             bubbles.append(bubble)
-    return bubbles
+    return [
+        _corrected(bubble, corrected[bubble.message]) if bubble.message in corrected else bubble for bubble in bubbles
+    ]
+
+
+_CORRECTIONS = ("message_edited", "message_deleted", "message_restored")
+
+
+def _corrected(bubble: Bubble, event: Any) -> Bubble:
+    """A bubble as the last correction of its message left it; a restored one says what it said."""
+    if event.kind == "message_edited":
+        return bubble._replace(text=event.text, changed="edited")
+    return bubble._replace(changed="deleted" if event.kind == "message_deleted" else "")
 
 
 class _Turn:
@@ -76,6 +113,7 @@ class _Turn:
     def __init__(self, turn: int = 0) -> None:
         self.turn = turn
         self.prompt_seq = 0
+        self.reply_seq = 0
         self.thoughts = ""
         self.moves: list[Move] = []
         self.spoke = False
@@ -84,6 +122,7 @@ class _Turn:
         if event.kind == "prompt_built" and event.purpose == "turn":
             self.prompt_seq = event.seq
         elif event.kind == "model_replied" and event.purpose == "turn":
+            self.reply_seq = event.seq
             thinking = (event.thinking, event.content if event.calls else "")
             self.thoughts = "\n".join(text for text in (self.thoughts, *thinking) if text)
         elif event.kind == "message_sent":
@@ -103,19 +142,42 @@ def _bubble(event: Any, told: _Turn) -> Bubble | None:
     where = (event.seq, event.at, event.turn, event.step)
     kind: str = event.kind
     if kind == "trigger_received":
-        return Bubble(event.cause, *where, _SAYS.get(event.cause, event.text))
+        return Bubble(event.cause, *where, _SAYS.get(event.cause, event.text), message=f"m{event.seq}")
     if kind == "message_sent":
         thoughts, moves = told.take()
-        return Bubble("agent", *where, event.text, thoughts, moves, told.prompt_seq, event.plain)
-    if kind == "pressure_warned":
-        return Bubble("warning", *where, _warning(event))
-    if kind == "queue_flushed":
-        return Bubble("flush", *where, _flush(event))
+        message = f"m{told.reply_seq}" if told.reply_seq else ""
+        return Bubble("agent", *where, event.text, thoughts, moves, told.prompt_seq, event.plain, message)
+    if kind in _TOLD:
+        who, says = _TOLD[kind]
+        return Bubble(who, *where, says(event))
     if kind == "fault_recorded":
         return Bubble("fault", *where, event.error)
+    if kind == "function_asked":
+        return Bubble("asked", *where, f"The agent wants to call {event.name}: {call_text(event.arguments)}")
+    if kind == "function_answered":
+        no = f" {event.reason}" if event.reason else ""
+        return Bubble("hand", *where, "You allowed the call." if event.allowed else f"You refused the call.{no}")
+    if kind == "run_forked":
+        copied = f"a copy of what {event.origin_name} lived, up to its event {event.origin_seq:,}"
+        return Bubble("fork", *where, f"Everything above is {copied}. What follows is this agent's own.")
     if kind == "turn_ended":
         return _end(event, told)
     return _by_hand(event)
+
+
+def call_text(arguments: dict[str, Any] | str) -> str:
+    """A call's arguments on one line."""
+    if isinstance(arguments, str):
+        return arguments
+    return ", ".join(f"{name}: {value}" for name, value in arguments.items()) or "no arguments"
+
+
+def _imported(event: Any) -> str:
+    source = f"{event.source} ({event.format})" if event.source else event.format
+    if not event.conversation:
+        return f"What stands here from event {event.first:,} on comes from {source}: it was said elsewhere."
+    title = f" “{event.title}”" if event.title else ""
+    return f"Events {event.first:,} to {event.seq - 1:,} were said elsewhere:{title} in {source}."
 
 
 def _flush(event: Any) -> str:
@@ -188,17 +250,43 @@ def _searched(tier: str, event: Any) -> tuple[str, str, str]:
     return tier, f"{tier} searched: {hits} of {event.measured.total or 0} found", asked
 
 
+_TOLD: dict[str, tuple[Who, Callable[[Any], str]]] = {
+    "pressure_warned": ("warning", _warning),
+    "queue_flushed": ("flush", _flush),
+    "history_imported": ("imported", _imported),
+}
+"""Events that stand in the conversation as a note."""
+
 _MOVES: dict[str, Any] = {
     "working_context_edited": _edited,
-    "block_defined": lambda event: ("working_context", f"{event.block} block defined", event.value),
+    "block_defined": lambda event: (
+        "working_context",
+        f"{event.block} block {'changed' if event.based_on else 'defined'}",
+        event.value,
+    ),
+    "block_renamed": lambda event: ("working_context", f"{event.block} block renamed to {event.to}", ""),
+    "block_deleted": lambda event: ("working_context", f"{event.block} block deleted", ""),
     "archival_inserted": lambda event: ("archival", f"archival passage p{event.seq} stored", event.text),
     "archival_edited": lambda event: ("archival", f"archival passage {event.passage} edited", event.text),
     "archival_deleted": lambda event: ("archival", f"archival passage {event.passage} deleted", ""),
+    "archival_restored": lambda event: ("archival", f"archival passage {event.passage} restored", ""),
     "note_written": lambda event: ("notes", f"note {event.name} written", event.text),
     "note_deleted": lambda event: ("notes", f"note {event.name} deleted", ""),
     "recall_searched": lambda event: _searched("recall", event),
     "archival_searched": lambda event: _searched("archival", event),
     "message_edited": lambda event: ("messages", f"message {event.message} edited", event.text),
     "message_deleted": lambda event: ("messages", f"message {event.message} deleted", ""),
+    "message_restored": lambda event: ("messages", f"message {event.message} restored", ""),
+    "message_pinned": lambda event: (
+        "messages",
+        f"message {event.message} {'pinned' if event.pinned else 'unpinned'}",
+        "",
+    ),
     "message_requeued": lambda event: ("messages", f"message {event.message} queued again", ""),
+    "agent_renamed": lambda event: ("", f"the agent is called {event.name} now", event.about),
+    "history_imported": lambda event: (
+        "",
+        f"everything from event {event.first} to here was imported ({event.format}), not recorded",
+        "\n".join(event.notes),
+    ),
 }

@@ -1,17 +1,22 @@
-"""The core memory blocks: how full each is, its text, and the editor that never loses what was typed.
+"""The core memory blocks beside the chat: how full each is, its text, and the editor that never loses what was typed.
 
 An open editor keeps the seq it was opened on. When the block has changed since, the save is refused and
-both texts stand side by side until the person has chosen.
+both texts stand side by side until the person has chosen. What is typed here is there on the core memory page too,
+which has the word diff, the merge and the whole history.
 """
 
 import streamlit as st
 
-from memgpt_core.errors import MemscopeError, StaleEdit
+from memgpt_core.state import State
 from memgpt_core.views.blocks import Meter, meters, versions
 from memgpt_core.workspace import Workspace
-from pages.parts import choices
+from pages.parts import choices, core_draft, core_rows, moment
 from pages.parts.frame import attempt
 from pages.parts.markup import chip, escape, heading, text_box, wrap
+
+PLACE = "chat"
+VERSIONS = 10
+"""How many earlier texts are shown here."""
 
 
 def draw(ws: Workspace) -> None:
@@ -26,10 +31,20 @@ def draw(ws: Workspace) -> None:
             _one(ws, block)
 
 
+def draw_then(ws: Workspace, state: State) -> None:
+    """All blocks as they stood in an earlier state; the past is not edited."""
+    st.html(wrap(heading("Core memory", "as it was then")))
+    for block in meters(state):
+        with st.container(key=f"block-{block.label}", gap="xxsmall"):
+            untouched = ws.event(block.seq).kind == "block_defined"
+            st.html(_head(block, "as first set" if untouched else f"by {block.author}"))
+            st.html(wrap(text_box(block.value or "(empty)", "working_context")))
+
+
 def _one(ws: Workspace, block: Meter) -> None:
     untouched = ws.event(block.seq).kind == "block_defined"
     st.html(_head(block, "as first set" if untouched else f"by {block.author}"))
-    if choices.editing(ws.agent_id, block.label) in st.session_state:
+    if core_draft.is_open(ws.agent_id, block.label):
         _editor(ws, block)
         return
     st.html(wrap(text_box(block.value, "working_context") if block.value else '<div class="soft">Empty so far.</div>'))
@@ -42,8 +57,8 @@ def _one(ws: Workspace, block: Meter) -> None:
                 key=f"edit:{block.label}",
                 type="tertiary",
                 icon=":material/edit:",
-                on_click=_open,
-                args=(ws, block),
+                on_click=core_draft.open_editor,
+                args=(ws.agent_id, block),
                 help=f"Edit {block.label} by hand",
             )
             st.button(
@@ -52,7 +67,7 @@ def _one(ws: Workspace, block: Meter) -> None:
                 type="tertiary",
                 icon=":material/undo:",
                 on_click=attempt,
-                args=(ws.undo_block, block.label),
+                args=(ws.edits.undo_block, block.label),
                 disabled=untouched,
                 help=f"Put {block.label} back to the text before its last edit",
             )
@@ -86,20 +101,17 @@ def _head(block: Meter, by: str) -> str:
 
 
 def _versions(ws: Workspace, block: Meter) -> None:
-    for version in versions(ws.block_history(block.label)):
+    stretches = core_rows.life(ws, block.label, ws.last_seq)
+    for version in versions(core_rows.events(ws, stretches, VERSIONS)):
         reason = f", {version.reason}" if version.reason else ""
         head = f'<span class="soft">event {version.seq}, by {escape(version.author)}{escape(reason)}</span>'
         st.html(wrap(head, text_box(version.text or "(empty)", "working_context")))
-
-
-def _open(ws: Workspace, block: Meter) -> None:
-    st.session_state[choices.editing(ws.agent_id, block.label)] = block.seq
-    st.session_state[choices.draft(ws.agent_id, block.label)] = block.value
-
-
-def _close(agent_id: str, label: str) -> None:
-    for key in (choices.editing, choices.draft, choices.refused):
-        st.session_state.pop(key(agent_id, label), None)
+    st.page_link(
+        "pages/core_memory.py",
+        label="Every version, with what changed",
+        icon=":material/edit_note:",
+        query_params=moment.query(ws, None, block=block.label),
+    )
 
 
 def _editor(ws: Workspace, block: Meter) -> None:
@@ -117,11 +129,13 @@ def _editor(ws: Workspace, block: Meter) -> None:
         )
     st.text_area(
         f"Text of {block.label}" if not refused else f"Yours, for {block.label}",
-        key=draft,
+        key=core_draft.field(PLACE, draft),
+        on_change=core_draft.keep,
+        args=(PLACE, draft),
         height=140,
         help="Ctrl + Enter takes over what you typed; Save writes it.",
     )
-    typed = st.session_state[draft]
+    typed = core_draft.typed(PLACE, draft)
     over = len(typed) > block.limit_chars
     st.caption(f"{len(typed):,} of {block.limit_chars:,} characters" + (", too long to save" if over else ""))
     with st.container(horizontal=True, gap="small"):
@@ -131,21 +145,28 @@ def _editor(ws: Workspace, block: Meter) -> None:
                 key=f"over:{block.label}",
                 type="primary",
                 disabled=over,
-                on_click=_save,
-                args=(ws, block.label, refused[1]),
+                on_click=core_draft.save,
+                args=(ws, PLACE, block.label, refused[1]),
             )
             st.button("Put both in the editor", key=f"merge:{block.label}", on_click=_merge, args=(ws, block.label))
-            st.button("Keep theirs", key=f"keep:{block.label}", on_click=_close, args=(ws.agent_id, block.label))
+            st.button(
+                "Keep theirs",
+                key=f"keep:{block.label}",
+                on_click=core_draft.close_editor,
+                args=(ws.agent_id, block.label),
+            )
         else:
             st.button(
                 "Save",
                 key=f"save:{block.label}",
                 type="primary",
                 disabled=over,
-                on_click=_save,
-                args=(ws, block.label, base),
+                on_click=core_draft.save,
+                args=(ws, PLACE, block.label, base),
             )
-            st.button("Cancel", key=f"cancel:{block.label}", on_click=_close, args=(ws.agent_id, block.label))
+            st.button(
+                "Cancel", key=f"cancel:{block.label}", on_click=core_draft.close_editor, args=(ws.agent_id, block.label)
+            )
 
 
 def _both(block: Meter, refused: tuple[str, int]) -> None:
@@ -159,20 +180,9 @@ def _both(block: Meter, refused: tuple[str, int]) -> None:
     )
 
 
-def _save(ws: Workspace, label: str, base: int) -> None:
-    text = st.session_state[choices.draft(ws.agent_id, label)]
-    try:
-        ws.edit_block(label, text, based_on=base)
-    except StaleEdit as stale:
-        st.session_state[choices.refused(ws.agent_id, label)] = (stale.current, stale.current_seq)
-    except MemscopeError as error:
-        choices.say(str(error))
-    else:
-        _close(ws.agent_id, label)
-
-
 def _merge(ws: Workspace, label: str) -> None:
     current, seq = st.session_state.pop(choices.refused(ws.agent_id, label))
     draft = choices.draft(ws.agent_id, label)
-    st.session_state[draft] = f"{current}\n{st.session_state[draft]}"
+    core_draft.put(PLACE, draft, f"{current}\n{core_draft.typed(PLACE, draft)}")
+    st.session_state[choices.draft_base(ws.agent_id, label)] = current
     st.session_state[choices.editing(ws.agent_id, label)] = seq

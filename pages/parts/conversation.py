@@ -20,7 +20,10 @@ from pages.parts.safe_md import safe_md
 from pages.parts.steps import STYLE, costs, thoughts
 
 SHOWN = 50
-"""More bubbles than this make a browser slow while a turn is polled."""
+"""More bubbles than this make a browser slow while a turn is polled; what is older stands above them as plain text."""
+
+OLD_AT_ONCE = 50
+"""Older bubbles in one piece of the page."""
 
 TURNS = 20
 SUGGESTED = 4
@@ -35,8 +38,12 @@ _NAMES = {
     "upload": ("cold", "Upload"),
     "warning": ("", "Memory pressure warning, told to the agent"),
     "flush": ("summary", "Queue flushed"),
+    "review": ("working_context", "Session review: the agent was asked to reread the session and tidy its blocks"),
     "fault": ("", "Fault"),
+    "asked": ("", "Waiting for your yes or no"),
     "end": ("", "Turn ended"),
+    "fork": ("", "A life of its own from here"),
+    "imported": ("", "Imported, not recorded by this agent"),
     "hand": ("working_context", "By hand"),
 }
 
@@ -45,21 +52,28 @@ BESIDE = ("agent_configured", "truncation_suspected", "turn_resumed")
 """Events that stand between the bubbles."""
 
 
-def draw_history(ws: Workspace, last_seq: int, last_turn: int, zone: ZoneInfo) -> None:
-    """The bubbles up to `last_seq`: the newest ones, and a button for the older."""
+def draw_history(
+    ws: Workspace, last_seq: int, last_turn: int, zone: ZoneInfo, *, live: bool, newest_turns: int = TURNS
+) -> None:
+    """The bubbles up to `last_seq`: the newest ones, and a button for the older; live, also what to do next."""
     st.html(STYLE)
-    turns = TURNS + st.session_state[choices.OLDER]
+    turns = newest_turns + st.session_state[choices.OLDER]
     first_turn = max(1, last_turn - turns + 1)
     start = ws.turn_start(first_turn) if first_turn > 1 else 1
     items = list(_items(ws, ws.events(start, last_seq))) if last_seq else []
-    shown = items if st.session_state[choices.OLDER] else items[-SHOWN:]
-    if first_turn > 1 or len(shown) < len(items):
+    older, shown = items[:-SHOWN], items[-SHOWN:]
+    opened = bool(st.session_state[choices.OLDER])
+    if first_turn > 1 or (older and not opened):
         st.button("Older messages", icon=":material/expand_less:", on_click=_older, shortcut="Alt+O", width="stretch")
-    if not ws.busy and all(_kind(item) for item, _ in items):
+    if live and not ws.busy and all(_kind(item) for item, _ in items):
         _empty(ws)
+    for at in range(0, len(older) if opened else 0, OLD_AT_ONCE):
+        st.html(wrap(*(_old(ws, item, led, zone) for item, led in older[at : at + OLD_AT_ONCE])))
     for item, led in shown:
         _draw(ws, item, led, zone, finished=True)
-    if ws.can_resume:
+    if live and ws.state().asked and not ws.busy:
+        _question(ws)
+    elif live and ws.can_resume:
         _ways_on(ws, [item for item, _ in shown])
 
 
@@ -93,17 +107,37 @@ def _kind(item: Any) -> str:
     return getattr(item, "kind", "")
 
 
+def _old(ws: Workspace, item: Any, led: list[Step], zone: ZoneInfo) -> str:
+    """An older bubble, or what stands between them, as HTML: text as written, without Markdown."""
+    who = getattr(item, "who", "")
+    if who in ("user", "agent"):
+        text = "You deleted this message." if item.changed == "deleted" else item.text
+        return (
+            f'<div class="ms-old {who}"><b>{"You" if who == "user" else "Agent"}</b> {_when(item, zone)}'
+            f'<div class="ms-say">{escape(text)}</div>{"" if who == "user" else _under(item, led)}</div>'
+        )
+    if item is None:
+        return thoughts(led) + costs(led)
+    if _kind(item):
+        return _between(ws, item, zone)
+    return _separator(item, led, zone)
+
+
 def _draw(ws: Workspace, item: Any, led: list[Step], zone: ZoneInfo, *, finished: bool) -> None:
     if item is None:
         st.html(wrap(thoughts(led), costs(led)))
-    elif _kind(item) == "agent_configured":
-        st.html(wrap(_configured(ws, item, zone)))
-    elif _kind(item) == "truncation_suspected":
-        st.html(wrap(_cut(item, zone)))
-    elif _kind(item) == "turn_resumed":
-        st.html(wrap(f'<div class="ms-note"><b>You had the turn run on</b> {_stamp(item, zone)}</div>'))
+    elif _kind(item):
+        st.html(wrap(_between(ws, item, zone)))
     else:
         _bubble(ws, item, led, zone, finished=finished)
+
+
+def _between(ws: Workspace, event: Any, zone: ZoneInfo) -> str:
+    if event.kind == "agent_configured":
+        return _configured(ws, event, zone)
+    if event.kind == "truncation_suspected":
+        return _cut(event, zone)
+    return f'<div class="ms-note"><b>You had the turn run on</b> {_stamp(event, zone)}</div>'
 
 
 def _configured(ws: Workspace, event: Any, zone: ZoneInfo) -> str:
@@ -145,16 +179,41 @@ def _bubble(ws: Workspace, bubble: Bubble, led: list[Step], zone: ZoneInfo, *, f
     """One bubble; a finished reply also says what was in the window."""
     if bubble.who == "user":
         with st.chat_message("user", avatar=":material/person:"):
-            st.markdown(safe_md(bubble.text))
+            _said(bubble)
             st.html(wrap(_when(bubble, zone)))
     elif bubble.who == "agent":
         with st.chat_message("assistant", avatar=":material/memory:"):
-            st.markdown(safe_md(bubble.text))
+            _said(bubble)
             st.html(wrap(_when(bubble, zone), _under(bubble, led)))
             if finished and bubble.prompt_seq:
                 sent_view.draw(ws, bubble.prompt_seq, bubble.seq)
     else:
         st.html(wrap(_separator(bubble, led, zone)))
+
+
+def _said(bubble: Bubble) -> None:
+    if bubble.changed == "deleted":
+        st.markdown(":material/visibility_off: *You deleted this message. It can be restored on the recall page.*")
+    else:
+        st.markdown(safe_md(bubble.text))
+
+
+def _question(ws: Workspace) -> None:
+    """The call that waits for a person, with the yes and the no."""
+    waiting: Any = ws.state().asked
+    event: Any = next(event for event in reversed(ws.events(waiting.reply)) if event.kind == "function_asked")
+    with st.container(border=True, key="asked"):
+        st.markdown(f"**{safe_md(ws.state().name)} asks to call `{event.name}`**")
+        arguments = event.arguments.items() if isinstance(event.arguments, dict) else [("arguments", event.arguments)]
+        boxes = (f'<div class="soft">{escape(name)}</div>{text_box(str(value))}' for name, value in arguments)
+        st.html(wrap(*boxes))
+        reason = st.text_input(
+            "A word to the agent with a no (optional)", key=f"no-because:{ws.agent_id}:{event.seq}", max_chars=500
+        )
+        with st.container(horizontal=True, gap="small"):
+            st.button("Yes, run it", key="answer:yes", type="primary", on_click=attempt, args=(ws.answer, True))
+            st.button("No", key="answer:no", on_click=attempt, args=(ws.answer, False, reason))
+        st.caption("Writing a message instead counts as no answer: the call is not run. Settings say which calls ask.")
 
 
 def _ways_on(ws: Workspace, shown: Sequence[Any]) -> None:
@@ -181,7 +240,8 @@ def _ways_on(ws: Workspace, shown: Sequence[Any]) -> None:
 
 
 def _when(bubble: Bubble, zone: ZoneInfo) -> str:
-    return _stamp(bubble, zone, " · plain text, sent without send_message" if bubble.plain else "")
+    plain = " · plain text, sent without send_message" if bubble.plain else ""
+    return _stamp(bubble, zone, plain + (" · edited by you" if bubble.changed == "edited" else ""))
 
 
 def _stamp(where: Any, zone: ZoneInfo, more: str = "") -> str:

@@ -15,16 +15,33 @@ import streamlit as st
 
 from memgpt_core.errors import MemscopeError
 from memgpt_core.home import Home, the_home
+from memgpt_core.state import State
 from memgpt_core.workspace import Workspace
-from pages.parts import choices, sidebar, theme
+from pages.parts import choices, moment, sidebar, theme
+from pages.parts.safe_md import safe_md
 
 
 class Here(NamedTuple):
-    """Where the page is: the home, the agent's door, and the viewer's time zone."""
+    """Where the page is.
+
+    Attributes:
+        home: the agents of this process.
+        ws: the door of the agent that is shown.
+        zone: the viewer's time zone.
+        at: the event after which the agent is shown; None when it is shown live.
+        state: the agent at that point. Live, it was taken once; a part that redraws itself asks `ws` again.
+    """
 
     home: Home
     ws: Workspace
     zone: ZoneInfo
+    at: int | None
+    state: State
+
+    @property
+    def seq(self) -> int:
+        """The event the page is drawn after, live or not."""
+        return self.state.seq
 
 
 @contextmanager
@@ -40,9 +57,17 @@ def enter(title: str) -> Iterator[Here]:
         home = the_home()
         ws = _open(home)
         _settle()
-        sidebar.draw(home, ws)
-        _said()
-        yield Here(home, ws, _zone())
+        at, missing = moment.asked(ws)
+        here = Here(home, ws, _zone(), at, ws.state(at))
+        sidebar.draw(home, ws, at)
+        # Always there, so that a sentence that comes or goes does not have the widgets below made anew.
+        with st.container(key="notices"):
+            _said()
+            if missing:
+                st.warning(safe_md(missing), icon=":material/history_toggle_off:")
+            if at is not None:
+                _past(here)
+        yield here
 
 
 @cache
@@ -105,13 +130,26 @@ def _open(home: Home) -> Workspace:
         ws = home.open(asked)
     except MemscopeError as error:
         st.session_state[choices.AGENT] = ""
-        sidebar.draw(home, None)
+        sidebar.draw(home, None, None)
         st.error(f"{error} Choose an agent at the left, or start one from a sample.", icon=":material/error:")
         st.stop()
     st.session_state[choices.AGENT] = ws.agent_id
     if st.query_params.get("agent") != ws.agent_id:
         st.query_params["agent"] = ws.agent_id
     return ws
+
+
+def _past(here: Here) -> None:
+    """The bar that says that this is not now, with the way back."""
+    state = here.state
+    when = f"{state.at.astimezone(here.zone):%d %b %Y %H:%M}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="past"):
+        st.markdown(
+            f":material/history: **As of event {here.seq:,}** of {here.ws.last_seq:,} · session {state.session}, "
+            f"turn {state.turn}, step {state.step} · {when}",
+            width="content",
+        )
+        st.button("Back to live", key="live", icon=":material/bolt:", on_click=moment.go, args=(None,))
 
 
 def _said() -> None:

@@ -14,7 +14,7 @@ from memgpt_core.settings import DEMO
 from memgpt_core.views.changes import CALLINGS, PROTOCOLS, THINK, model_text
 from pages.parts import choices
 from pages.parts.markup import escape, heading, wrap
-from pages.parts.settings_draft import Draft
+from pages.parts.settings_draft import Draft, among, pressed
 
 GB = 1e9
 """As `ollama list` counts."""
@@ -25,13 +25,14 @@ def draw(draft: Draft, connection: Connection) -> None:
     view = connection.view()
     name = draft.value("model")
     st.html(wrap(heading("Model", "answers from the next step on")))
+    models = options(view.models, name)
     st.selectbox(
         "Model",
-        options(view.models, name),
+        models,
         format_func=model_text,
         label_visibility="collapsed",
         help="Models of the Ollama server at the right, and the built-in demo model.",
-        **(draft.bind("model") | {"on_change": _chosen, "args": (draft, connection)}),
+        **(draft.bind("model", begins=among(models)) | {"on_change": _chosen, "args": (draft, connection)}),
     )
     st.html(wrap(_about(name, connection.card(name), view.state == "found", connection.served_window(name), draft)))
     left, middle, right = st.columns([1.15, 1.55, 0.95], gap="small")
@@ -42,7 +43,7 @@ def draw(draft: Draft, connection: Connection) -> None:
         required=True,
         help="MemGPT: the agent speaks with send_message and goes on with heartbeats, as in the paper. "
         "Native: plain text is the reply, a function call continues.",
-        **draft.bind("protocol"),
+        **draft.bind("protocol", begins=pressed),
     )
     middle.segmented_control(
         "Function calling",
@@ -51,7 +52,7 @@ def draw(draft: Draft, connection: Connection) -> None:
         required=True,
         help="Tools: for models that can call functions. Structured output: the others fill in a form with the "
         "function and its arguments; needs the MemGPT protocol.",
-        **draft.bind("calling"),
+        **draft.bind("calling", begins=pressed),
     )
     right.selectbox(
         "Thinking",
@@ -59,7 +60,7 @@ def draw(draft: Draft, connection: Connection) -> None:
         format_func=THINK.__getitem__,
         help="On and Off are for models that can think; Low, Medium and High only for those with levels. "
         "What a model thinks is shown folded in the chat; it costs time and reply tokens.",
-        **draft.bind("think"),
+        **draft.bind("think", begins=among(list(THINK))),
     )
 
 

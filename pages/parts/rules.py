@@ -1,4 +1,4 @@
-"""The rules an agent runs under, but for its model: window and marks, turn, functions, sampling, search by meaning."""
+"""The rules an agent runs under, but for its model: window, turn, functions, instructions, sampling, search."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,11 +6,15 @@ from typing import Any
 import streamlit as st
 
 from memgpt_core.connection import ModelCard
+from memgpt_core.embedding import minilm
+from memgpt_core.instructions import DEFAULTS
 from memgpt_core.settings import DEMO
-from memgpt_core.views.changes import embedder_text, label
+from memgpt_core.views.changes import FUNCTION_MODES, STRATEGIES, embedder_text, label
 from memgpt_core.workspace import Workspace
+from pages.parts import moment
+from pages.parts.frame import attempt
 from pages.parts.markup import escape, heading, wrap
-from pages.parts.settings_draft import Draft
+from pages.parts.settings_draft import INSTRUCTIONS, Draft, among
 
 
 def draw_window(draft: Draft) -> None:
@@ -32,6 +36,14 @@ def draw_window(draft: Draft) -> None:
                 f"<b>{wanted.flush_tokens:,}</b> tokens.</div>"
             )
         )
+    st.radio(
+        label("strategy"),
+        list(STRATEGIES),
+        format_func=lambda name: STRATEGIES[name][0],
+        captions=[says for _, says in STRATEGIES.values()],
+        help="Whatever you choose, every message stays in recall storage, where the agent can search for it.",
+        **draft.bind("strategy", begins=among(list(STRATEGIES))),
+    )
 
 
 def draw_counting(ws: Workspace) -> None:
@@ -75,23 +87,102 @@ def draw_turn(draft: Draft) -> None:
     _real(three, draft, "login_idle_minutes", "min", 5.0, "After so long a silence a new session begins.")
 
 
+def draw_edits(draft: Draft) -> None:
+    """Whether the agent hears of what a person edits while it works."""
+    st.toggle(
+        label("tell_edits"),
+        help="An edit of a block takes effect at the next step. With this on, a system message says so as well.",
+        **draft.bind("tell_edits"),
+    )
+
+
+def draw_review(draft: Draft) -> None:
+    """The review at the end of a session, and a button that runs one now."""
+    ws, state = draft.ws, draft.ws.state()
+    idle = f"{draft.value('login_idle_minutes'):g}" if draft.value("login_idle_minutes") else "some"
+    st.toggle(
+        label("review_sessions"),
+        help=f"After {idle} idle minutes, or before your next message, the model rereads the session and rewrites its "
+        "blocks. You see it in the chat as a line; it says nothing to you unless it calls send_message.",
+        **draft.bind("review_sessions"),
+    )
+    reviewed = 0 < state.session <= state.reviewed_session
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "Review this session now",
+            key="review_now",
+            disabled=ws.busy or state.asked is not None or not state.session,
+            on_click=_review,
+            args=(ws,),
+            help="Runs a turn in which the model rereads the present session. It takes the saved settings.",
+        )
+        about = f"Session {state.session} {'has been' if reviewed else 'has not been'} reviewed."
+        st.caption(about if state.session else "There is no session yet: say something in the chat first.")
+
+
+def _review(ws: Workspace) -> None:
+    if attempt(ws.review_session):
+        st.toast("The review runs. Watch it in the chat, or the blocks change under Core memory.")
+
+
 def draw_functions(draft: Draft) -> None:
-    """Which functions the model may call."""
-    names = _functions(draft)
-    off = set(draft.value("functions_off"))
-    st.html(wrap(heading("Functions", f"{len(names) - len(off)} of {len(names)} on")))
-    st.pills(
-        "Functions that are on",
-        names,
-        selection_mode="multi",
+    """Which functions the model may call, and which of them ask first."""
+    schemas = _schemas(draft)
+    modes = [draft.mode(name) for name in schemas]
+    counted = ", ".join(f"{modes.count(mode)} {shown.lower()}" for mode, shown in FUNCTION_MODES.items())
+    st.html(wrap(heading("Functions", counted)))
+    st.caption(
+        "**On**: runs when the model calls it. **Ask**: the turn waits for your yes or no in the chat. **Off**: not "
+        "offered; its schema leaves main context."
+    )
+    with st.container(gap="xxsmall"):
+        for name, about in schemas.items():
+            with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
+                told = (
+                    f'<code style="font-size:.8rem">{escape(name)}</code><br><span class="soft">{escape(about)}</span>'
+                )
+                st.html(f'<div class="ms" style="font-size:.76rem">{told}</div>', width="stretch")
+                _draw_mode(draft, name)
+
+
+def _draw_mode(draft: Draft, name: str) -> None:
+    st.segmented_control(
+        f"{name}: on, ask or off",
+        list(FUNCTION_MODES),
+        format_func=FUNCTION_MODES.__getitem__,
+        required=True,
         label_visibility="collapsed",
-        wrap=True,
-        help="A function that is off is not offered to the model; its schema leaves main context.",
-        **draft.bind(
-            "functions_off",
-            shown=lambda gone: [name for name in names if name not in gone],
-            read=lambda on: tuple(name for name in names if name not in on),
-        ),
+        **draft.bind_mode(name),
+    )
+
+
+def draw_instructions(draft: Draft) -> None:
+    """The system instructions, what they cost, and the way back to the default."""
+    ws, text = draft.ws, draft.value(INSTRUCTIONS)
+    tokens, default = ws.count(text), DEFAULTS[draft.value("protocol")]
+    whose = "the default" if text in DEFAULTS.values() else "your own"
+    st.html(wrap(heading("System instructions", f"{whose}, {tokens:,} tokens of every request")))
+    with st.expander("Read and edit", icon=":material/edit_note:"):
+        st.text_area(
+            label(INSTRUCTIONS),
+            height=340,
+            label_visibility="collapsed",
+            help="The read-only head of main context. The blocks of core memory follow right after it.",
+            **draft.bind(INSTRUCTIONS),
+        )
+        st.button(
+            "Put back the default",
+            key="default_instructions",
+            disabled=whose == "the default",
+            on_click=draft.put,
+            args=(INSTRUCTIONS, default),
+            help="The default of the chosen protocol; kept only when you save.",
+        )
+    st.page_link(
+        "pages/core_memory.py",
+        label="Persona and the other blocks are edited under Core memory",
+        icon=":material/badge:",
+        query_params=moment.query(ws, None, block="persona"),
     )
 
 
@@ -110,19 +201,29 @@ def draw_sampling(draft: Draft) -> None:
 def draw_search(draft: Draft, cards: Sequence[ModelCard]) -> None:
     """The embedding model."""
     st.html(wrap(heading("Search by meaning", "an embedding model of the server")))
-    names = ["none", *(f"ollama:{card.name}" for card in cards if card.embedding), "hashing", draft.value("embedder")]
+    there = ["minilm"] if minilm.installed() else []
+    offered = ["none", *(f"ollama:{card.name}" for card in cards if card.embedding), *there, "hashing"]
+    names = list(dict.fromkeys([*offered, draft.value("embedder")]))
     st.selectbox(
         label("embedder"),
-        list(dict.fromkeys(names)),
+        names,
         format_func=embedder_text,
         label_visibility="collapsed",
         help="With another embedding model everything is embedded anew, in the background.",
-        **draft.bind("embedder"),
+        **draft.bind("embedder", begins=among(names)),
     )
     if cards and not any(card.embedding for card in cards):
         st.caption(
             "The server has no embedding model. `nomic-embed-text` (0.3 GB) is a small one; get it at the right."
         )
+    if not there:
+        st.caption(f"MiniLM needs no server: `{minilm.COMMAND}`, then start Memscope again.")
+
+
+def draw_page_size(draft: Draft) -> None:
+    """How many results the agent gets at a time."""
+    one, _, _ = st.columns(3)
+    _whole(one, draft, "page_size", "", 1, "More finds more in one call, and takes more of the window.")
 
 
 def draw_embedding(ws: Workspace) -> None:
@@ -134,11 +235,12 @@ def draw_embedding(ws: Workspace) -> None:
         )
 
 
-def _functions(draft: Draft) -> list[str]:
-    """Every function that can be switched: those offered now, those off, and what the other protocol hides."""
+def _schemas(draft: Draft) -> dict[str, str]:
+    """What each function does, by name: those offered now, those off, and what the other protocol hides."""
     defined: Any = draft.ws.event(draft.ws.state().instructions_seq)
-    offered = {schema["function"]["name"] for schema in defined.schemas}
-    return sorted({*offered, *draft.now["functions_off"], *draft.value("functions_off"), "send_message"})
+    offered = {schema["function"]["name"]: schema["function"]["description"] for schema in defined.schemas}
+    hidden = {*draft.now["functions_off"], *draft.value("functions_off"), "send_message"} - set(offered)
+    return dict(sorted({**offered, **dict.fromkeys(hidden, "Not offered to the model now.")}.items()))
 
 
 def _named(field: str, unit: str) -> str:
@@ -146,11 +248,12 @@ def _named(field: str, unit: str) -> str:
 
 
 def _whole(place: Any, draft: Draft, field: str, unit: str, step: int, tip: str, *, empty: str = "") -> None:
-    place.number_input(_named(field, unit), step=step, help=tip, **_empty(empty), **draft.bind(field))
+    place.number_input(_named(field, unit), step=step, help=tip, **(_empty(empty) | draft.bind(field)))
 
 
 def _real(place: Any, draft: Draft, field: str, unit: str, step: float, tip: str, *, empty: str = "") -> None:
-    place.number_input(_named(field, unit), step=step, format="%g", help=tip, **_empty(empty), **draft.bind(field))
+    bound = draft.bind(field, shown=lambda value: None if value is None else float(value))
+    place.number_input(_named(field, unit), step=step, format="%g", help=tip, **(_empty(empty) | bound))
 
 
 def _empty(means: str) -> dict[str, Any]:
@@ -159,5 +262,9 @@ def _empty(means: str) -> dict[str, Any]:
 
 
 def _share(place: Any, draft: Draft, field: str, tip: str) -> None:
-    bound = draft.bind(field, shown=lambda share: round(100 * share, 4), read=lambda percent: round(percent / 100, 6))
+    bound = draft.bind(
+        field,
+        shown=lambda share: None if share is None else float(round(100 * share, 4)),
+        read=lambda percent: None if percent is None else round(percent / 100, 6),
+    )
     place.number_input(_named(field, "%"), step=5.0, format="%g", help=f"Percent {tip}", **bound)

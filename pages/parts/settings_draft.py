@@ -4,7 +4,7 @@ Only what was changed is kept; every other setting shows what the log says now. 
 writes back here, so that it may come and go with the page.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -22,12 +22,32 @@ def _same(value: Any) -> Any:
     return value
 
 
+def _value(value: Any) -> dict[str, Any]:
+    return {"value": value}
+
+
+def pressed(value: Any) -> dict[str, Any]:
+    """How a segmented control is told its first value."""
+    return {"default": value}
+
+
+def among(options: Sequence[Any]) -> Callable[[Any], dict[str, Any]]:
+    """How a box or radio of these options is told its first value."""
+    return lambda value: {"index": list(options).index(value)}
+
+
+INSTRUCTIONS = "instructions"
+"""The one field of the draft that is no setting."""
+
+
 class Draft:
-    """One agent's settings as the page shows them."""
+    """One agent's settings and instructions as the page shows them."""
 
     def __init__(self, ws: Workspace) -> None:
         self.ws = ws
-        self.now: dict[str, Any] = ws.state().settings.model_dump()
+        state = ws.state()
+        defined: Any = ws.event(state.instructions_seq)
+        self.now: dict[str, Any] = {**state.settings.model_dump(), INSTRUCTIONS: defined.instructions}
         self._mine: dict[str, Any] = st.session_state.setdefault(choices.settings_draft(ws.agent_id), {})
 
     def value(self, field: str) -> Any:
@@ -35,7 +55,7 @@ class Draft:
         return self._mine.get(field, self.now[field])
 
     def values(self) -> dict[str, Any]:
-        """All settings as the page shows them."""
+        """All settings and the instructions as the page shows them."""
         return {**self.now, **self._mine}
 
     def put(self, field: str, value: Any) -> None:
@@ -56,21 +76,62 @@ class Draft:
 
     def checked(self) -> tuple[AgentSettings | None, str]:
         """The settings as a whole, or None and a sentence on what cannot be."""
+        values = self.values()
+        if not values.pop(INSTRUCTIONS).strip():
+            return None, "The system instructions are empty: the model would not know what it is to do."
         try:
-            return AgentSettings.model_validate(self.values()), ""
+            return AgentSettings.model_validate(values), ""
         except ValidationError as error:
             return None, " ".join(_sentence(item, self.values()) for item in error.errors(include_url=False))
 
+    def mode(self, function: str) -> str:
+        """What the page shows for a function: `on`, `ask` or `off`."""
+        off, ask = self.value("functions_off"), self.value("functions_ask")
+        return "off" if function in off else "ask" if function in ask else "on"
+
+    def set_mode(self, function: str, mode: str) -> None:
+        """Take over what a person chose for a function."""
+        for field, listed in (("functions_off", "off"), ("functions_ask", "ask")):
+            names = {name for name in self.value(field) if name != function} | ({function} if mode == listed else set())
+            # The order of the list says nothing: the same names are no change.
+            same = names == set(self.now[field])
+            self.put(field, self.now[field] if same else tuple(sorted(names)))
+
     def bind(
-        self, field: str, *, shown: Callable[[Any], Any] = _same, read: Callable[[Any], Any] = _same
+        self,
+        field: str,
+        *,
+        shown: Callable[[Any], Any] = _same,
+        read: Callable[[Any], Any] = _same,
+        begins: Callable[[Any], dict[str, Any]] = _value,
     ) -> dict[str, Any]:
-        """The key and callback of a setting's widget; `shown` and `read` turn its value into the widget's and back."""
+        """The key, callback and first value of a setting's widget.
+
+        `shown` and `read` turn its value into the widget's and back; `begins` is how the widget is told its first one.
+        """
         key = choices.setting(self.ws.agent_id, field)
-        value = shown(self.value(field))
-        # Set only when it differs: setting it would throw away what is being typed.
-        if key not in st.session_state or st.session_state[key] != value:
+        return self._bound(key, shown(self.value(field)), begins) | {
+            "on_change": self._take,
+            "args": (field, key, read),
+        }
+
+    def bind_mode(self, function: str) -> dict[str, Any]:
+        """The same for a function's widget of `on`, `ask` and `off`."""
+        key = choices.setting(self.ws.agent_id, f"function:{function}")
+        return self._bound(key, self.mode(function), pressed) | {"on_change": self._take_mode, "args": (function, key)}
+
+    @staticmethod
+    def _bound(key: str, value: Any, begins: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        if key in st.session_state and st.session_state[key] != value:
+            # Only when it differs: setting it would throw away what is being typed.
             st.session_state[key] = value
-        return {"key": key, "on_change": self._take, "args": (field, key, read)}
+            return {"key": key}
+        # Also when the session knows the value: of a drawing that was cut off the browser has seen nothing, and it
+        # would begin with an empty widget.
+        return {"key": key} | begins(value)
+
+    def _take_mode(self, function: str, key: str) -> None:
+        self.set_mode(function, st.session_state[key])
 
     def _take(self, field: str, key: str, read: Callable[[Any], Any]) -> None:
         self.put(field, read(st.session_state[key]))
@@ -124,7 +185,8 @@ def _save(draft: Draft) -> None:
     if wanted is None:
         return
     try:
-        draft.ws.configure(wanted)
+        mine = draft.value(INSTRUCTIONS)
+        draft.ws.configure(wanted, instructions=mine if mine != draft.now[INSTRUCTIONS] else None)
     except MemscopeError as error:
         st.session_state[choices.settings_refused(draft.ws.agent_id)] = str(error)
     else:

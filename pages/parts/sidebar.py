@@ -1,37 +1,41 @@
 """The left edge of every page: pages that exist, the agents, the samples, and what the model is."""
 
 from collections import Counter
+from zlib import crc32
 
 import streamlit as st
 
 from memgpt_core.home import AgentCard, Home
 from memgpt_core.llm.demo import UNDERSTANDS
 from memgpt_core.settings import DEMO
+from memgpt_core.views.compare import origin_text
 from memgpt_core.workspace import Workspace
-from pages.parts import choices, connection
+from pages.parts import choices, connection, keyboard, moment
 from pages.parts.safe_md import safe_md
 
 PAGES = (
     ("app.py", "Chat", ":material/forum:"),
+    ("pages/context.py", "Context window", ":material/view_comfy:"),
+    ("pages/core_memory.py", "Core memory", ":material/edit_note:"),
+    ("pages/timeline.py", "Paging timeline", ":material/timeline:"),
+    ("pages/replay.py", "Replay", ":material/play_circle:"),
+    ("pages/compare.py", "Compare", ":material/compare_arrows:"),
+    ("pages/recall.py", "Recall storage", ":material/manage_search:"),
+    ("pages/archival.py", "Archival storage", ":material/inventory_2:"),
+    ("pages/agents.py", "Agents", ":material/groups:"),
+    ("pages/exchange.py", "Import and export", ":material/swap_horiz:"),
     ("pages/settings.py", "Settings", ":material/tune:"),
+    ("pages/log.py", "Log", ":material/receipt_long:"),
 )
 """Every page there is: file, name, icon."""
 
-SHORTCUTS = (
-    ("Enter", "send the message"),
-    ("Shift + Enter", "new line in the message"),
-    ("Esc", "stop the running turn"),
-    ("Alt + O", "show older messages"),
-    ("Ctrl + Enter", "take over what you typed in a block"),
-)
 
-
-def draw(home: Home, ws: Workspace | None) -> None:
-    """Draw it; `ws` is None when the agent asked for is not there."""
+def draw(home: Home, ws: Workspace | None, at: int | None) -> None:
+    """Draw it; `ws` is None when the agent asked for is not there, `at` when it is shown live."""
     with st.sidebar:
         st.markdown("#### Memscope")
         for file, name, icon in PAGES:
-            st.page_link(file, label=name, icon=icon, query_params={"agent": ws.agent_id} if ws else None)
+            st.page_link(file, label=name, icon=icon, query_params=moment.query(ws, at) if ws else None)
         _agents(home, ws)
         _samples(home)
         if ws is not None:
@@ -39,7 +43,7 @@ def draw(home: Home, ws: Workspace | None) -> None:
             connection.draw_line(home)
             _alarm(ws)
             _notices(ws)
-        _shortcuts()
+        keyboard.draw()
 
 
 def _agents(home: Home, ws: Workspace | None) -> None:
@@ -50,24 +54,37 @@ def _agents(home: Home, ws: Workspace | None) -> None:
     here = ws.agent_id if ws and ws.agent_id in cards else None
     # The browser answers with a label: a new key whenever the labels can have changed, or an old answer would
     # be taken for a choice.
-    key = f"picked:{here}:{len(cards)}"
+    called = names(list(cards.values()))
+    key = f"picked:{here}:{crc32(repr(sorted(called.items())).encode())}"
     st.selectbox(
         "Agent",
         list(cards),
         index=list(cards).index(here) if here else None,
-        format_func=names(list(cards.values())).__getitem__,
+        format_func=called.__getitem__,
         placeholder="Choose an agent",
         key=key,
         on_change=_picked,
         args=(key,),
     )
+    if ws and not here:
+        st.caption("The agent that is shown is archived.")
     if here and cards[here].about:
         st.caption(safe_md(cards[here].about))
+    if here:
+        _origin(cards[here])
     for card in cards.values():
         if card.busy and card.id != here:
             st.caption(f"{safe_md(card.name)} is in the middle of a turn.")
         if card.problem and card.id != here:
             st.warning(f"{safe_md(card.name)}: {safe_md(card.problem)}", icon=":material/notifications:")
+
+
+def _origin(card: AgentCard) -> None:
+    """What an agent was forked from, and whether it is deleted at the end."""
+    if card.provenance is not None and card.provenance.origin != card.id:
+        st.caption(f":material/alt_route: {safe_md(origin_text(card.id, card.provenance))}")
+    if card.temporary:
+        st.caption(":material/timer: Temporary: deleted when Memscope is closed. It can be kept on the Agents page.")
 
 
 def names(cards: list[AgentCard]) -> dict[str, str]:
@@ -77,13 +94,16 @@ def names(cards: list[AgentCard]) -> dict[str, str]:
 
 
 def _picked(key: str) -> None:
-    _choose(st.session_state[key])
+    # A page link clicked at the same moment can have the choice forgotten before it is looked at.
+    if key in st.session_state:
+        _choose(st.session_state[key])
 
 
 def _choose(agent_id: str) -> None:
     """Make it the agent of this tab; its id goes into the address."""
     st.session_state[choices.AGENT] = agent_id
     st.session_state[choices.OLDER] = 0
+    moment.go(None)
     st.query_params["agent"] = agent_id
 
 
@@ -134,9 +154,3 @@ def _notices(ws: Workspace) -> None:
         st.warning(safe_md(notice), icon=":material/notifications:")
     if ws.search_mode() == "words":
         st.caption("Searches by words only: no embedding model is chosen, or it does not answer.")
-
-
-def _shortcuts() -> None:
-    with st.expander("Keyboard", icon=":material/keyboard:"):
-        for keys, what in SHORTCUTS:
-            st.caption(f"**{keys}**: {what}")

@@ -45,6 +45,7 @@ _FRAME = """
 [data-testid="stStatusWidget"]{display:none}
 [data-testid="stSidebarHeader"]{padding-bottom:0;min-height:2.2rem;height:2.2rem}
 [data-testid="stSidebarUserContent"]{padding:0 1.1rem 1rem}
+[data-testid="stSidebarUserContent"] .stVerticalBlock{gap:.4rem}
 .stColumn:has(.st-key-conversation)>.stVerticalBlock{height:calc(100vh - 2.4rem);gap:.5rem}
 .stVerticalBlock>div:has(>.st-key-conversation){flex:1 1 0!important;height:auto!important;min-height:180px}
 .stVerticalBlock>div:has(>.st-key-memory){flex:none!important;height:calc(100vh - 2.4rem)!important}
@@ -107,5 +108,7 @@ _PIECES = """
 .ms-dot.on{background:light-dark(#0d6e6a,#4fbdb4);animation:ms-pulse 1.2s ease-in-out infinite}
 @keyframes ms-pulse{50%{opacity:.3}}
 @media (prefers-reduced-motion:reduce){.ms-dot.on{animation:none}}
+.ms-old{padding:.45rem .7rem;border-radius:8px;margin:.25rem 0}
+.ms-old.user{background:var(--wash)}
 .ms-say{white-space:pre-wrap;overflow-wrap:anywhere}
 """

@@ -10,7 +10,9 @@ from pages.parts.markup import details, escape, heading, line, text_box, wrap
 
 SHOWN_CALLS = 8
 
-_RESIDENCY = "SELECT item, carrier, how, seq_from, fault FROM residency WHERE turn = ? AND how <> 'slot'"
+_RESIDENCY = (
+    "SELECT item, carrier, how, seq_from, fault FROM residency WHERE turn = ? AND how <> 'slot' AND seq_from <= ?"
+)
 
 _OUTCOMES = {"ok": "ok", "failed": "✗ failed", "running": "… running", "waiting": "waiting", "not run": "not run"}
 
@@ -30,7 +32,7 @@ def draw_calls(ws: Workspace, state: State) -> None:
 def draw_paging(ws: Workspace, state: State) -> None:
     """What was paged out and in during the turn."""
     events = _events(ws, state)
-    residency = ws.rows(_RESIDENCY, (state.turn,))
+    residency = ws.rows(_RESIDENCY, (state.turn, state.seq))
     ids = ids_of(events, residency)
     items = ws.items(ids) if ids else {}
     left, came = paged_out(events, items), paged_in(events, residency, items)
@@ -65,7 +67,7 @@ def draw_notes(ws: Workspace, state: State) -> None:
 
 def _events(ws: Workspace, state: State) -> list:
     start = ws.turn_start(state.turn) if state.turn else 0
-    return ws.events(start) if start else []
+    return ws.events(start, state.seq) if start else []
 
 
 def _which(state: State) -> str:
@@ -92,8 +94,10 @@ def _call(row: CallRow) -> str:
 
 
 def _out(flush: PagedOut) -> str:
+    # None leave where only a summary was imported, of messages that were not in the file.
+    which = f", {escape(flush.ids[0])} to {escape(flush.ids[-1])}" if flush.ids else ""
     head = (
-        f"<b>Out</b>: {len(flush.ids)} messages, {escape(flush.ids[0])} to {escape(flush.ids[-1])} "
+        f"<b>Out</b>: {len(flush.ids)} messages{which} "
         f'<span class="soft">because {escape(flush.why)}; '
         f"{flush.tokens_before:,} → {flush.tokens_after:,} tokens</span>"
     )

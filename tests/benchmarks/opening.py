@@ -28,7 +28,7 @@ AGENT = "large"
 HOW = """Each opening is a process of its own that imports everything and opens the home; then the clock starts,
 Home.open returns a workspace, and the clock stops. Memory is VmRSS of /proc/self/status above what the same process
 had just before. The stores had caught up and were closed before; the files are in the page cache. The log has its
-checkpoints, one each 1,000 events, as the engine keeps them; `without checkpoints` is a log copied from elsewhere.
+checkpoints, one each 500 events, as the engine keeps them; `without checkpoints` is a log copied from elsewhere.
 The first search of recall comes after the opening: it makes the matrix of vectors and ranks; the index joins later
 searches."""
 

@@ -21,6 +21,7 @@ from memgpt_core.llm.demo.memory import Act, plan, report, rescue
 from memgpt_core.llm.demo.questions import understand
 from memgpt_core.llm.demo.reading import Said, errand_in, read_message
 from memgpt_core.llm.demo.request import Request, read
+from memgpt_core.llm.demo.review import reread
 from memgpt_core.llm.demo.summary import SUMMARISER_OPENING, summarise
 from memgpt_core.llm.demo.talk import UNDERSTANDS, due, fallback, small_talk, welcome
 from memgpt_core.llm.demo.words import parse_day, short
@@ -164,6 +165,9 @@ def _quietly(request: Request, thought: str) -> Decision:
 def _event(request: Request, kind: str, text: str) -> Decision:
     if kind == "login":
         return Decision("The user is back. A short greeting with something I remember.", [], say=welcome(request))
+    if kind == "review":
+        acts, about = reread(request, text)
+        return Decision(about, acts)
     if kind == "alert":
         say = f"Noted: {short(text, 300)}"
         if re.search(r"upload|document|ingest|import", text, re.IGNORECASE):

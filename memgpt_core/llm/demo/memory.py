@@ -299,7 +299,7 @@ def rescue(request: Request) -> list[Act]:
     own = [item for item in request.past if not errand_in(item.text)]
     by_day: dict[str, list[str]] = {}
     for note in ledger((item.text, item.day) for item in own)[0]:
-        if not any(_holds(line, note.line) for line in stored):
+        if not any(holds(line, note.line) for line in stored):
             by_day.setdefault(note.day, []).append(note.line)
     for item in own:
         quoted = [f"The user said: “{clause}”" for clause in _notable(item.text, item.day)]
@@ -323,7 +323,7 @@ def _inserted(request: Request) -> list[str]:
     ]
 
 
-def _holds(stored: str, line: str) -> bool:
+def holds(stored: str, line: str) -> bool:
     """Whether a stored line says what this one says, perhaps with more about the same person."""
     if stored.casefold() == line.casefold():
         return True

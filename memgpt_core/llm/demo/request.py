@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A queue message. `kind`: user, login, timer, alert, pressure, summary, assistant or result."""
+    """A queue message. `kind`: user, login, timer, alert, review, pressure, summary, assistant or result."""
 
     kind: str
     text: str
@@ -219,6 +219,8 @@ def _envelope(message: dict[str, Any]) -> Item:
         return Item("login", str(raw.get("last_login", "")), time[:10], time)
     if kind == "heartbeat":
         return Item("timer", str(raw.get("reason", "")), time[:10], time)
+    if kind == "session_review":
+        return Item("review", str(raw.get("message", "")), time[:10], time)
     if kind == "system_alert":
         text = str(raw.get("message", ""))
         kind = "pressure" if text.startswith("Memory pressure") else "summary" if _SUMMARY.match(text) else "alert"
@@ -244,6 +246,7 @@ def _trigger(items: list[Item], closed: int) -> int:
     best = -1
     for index in range(closed + 1, len(items)):
         kind = items[index].kind
-        if kind == "user" or (kind in ("login", "timer", "alert") and (best < 0 or items[best].kind != "user")):
+        wakes = kind in ("login", "timer", "alert", "review")
+        if kind == "user" or (wakes and (best < 0 or items[best].kind != "user")):
             best = index
     return best

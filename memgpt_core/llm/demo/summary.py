@@ -41,7 +41,7 @@ def _existing(text: str) -> list[_Line]:
 
 def _told(transcript: str) -> list[_Line]:
     lines: list[_Line] = []
-    for day, text in _messages(transcript):
+    for day, text in messages_of(transcript):
         said = read_message(text, parse_day(day))
         on = f"On {day} the user" if day else "The user"
         if facts := [fact.line for fact in said.facts if fact.status == "holds"]:
@@ -55,7 +55,7 @@ def _told(transcript: str) -> list[_Line]:
     return lines
 
 
-def _messages(transcript: str) -> list[tuple[str, str]]:
+def messages_of(transcript: str) -> list[tuple[str, str]]:
     """(day, text) of the user's messages; a line without a speaker goes on with the message before it."""
     found: list[tuple[str, str]] = []
     speaking = False

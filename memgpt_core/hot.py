@@ -1,0 +1,183 @@
+"""The hot tier: what searches look through, held in RAM in step with one agent's row store.
+
+For each table the versions, the words and, with an embedder, the vectors. Words are kept in a file beside the rows,
+so that opening an agent cuts no text again; the file is disposable. Does not embed and does not rank.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from memgpt_core.events import EPOCH
+from memgpt_core.queries import day_terms, joined
+from memgpt_core.ranking import VECTORS_CONTEXT, Context
+from memgpt_core.rows import Row
+from memgpt_core.stores.matrix import VectorMatrix
+from memgpt_core.stores.postings import Postings, Stored
+from memgpt_core.stores.versions import COLUMNS, Version, Versions
+
+INDEXED_ROLES = ("user", "assistant")
+INDEXED = {"messages": "role IN ('user', 'assistant') AND text <> ''", "passages": "text <> ''"}
+"""Which rows of a table are found by similarity and stand in the search index, as SQL."""
+
+Query = Callable[[str, Mapping[str, Any]], list[Row]]
+
+FORMAT = 1
+"""Raised when words are cut, or days named, in another way."""
+
+ROWS_AT_ONCE = 20_000
+KEEP_GROWTH = 0.25
+"""The file is written anew once so large a share of its rows has come or ended since."""
+
+KEEP_LEAST = 2000
+
+_DAY_US = 86_400_000_000
+_PLAIN_SOURCES = ("", "agent", "human", "upload")
+_FIELDS = {"messages": "role, session, text", "passages": "'' AS role, session, text, tags, source"}
+
+
+class HotTable:
+    """One table's versions, words and vectors."""
+
+    def __init__(self, table: str, dim: int) -> None:
+        chat = table == "messages"
+        self.table = table
+        self.position = 0
+        self.versions = Versions("m" if chat else "p", INDEXED_ROLES if chat else ())
+        self.postings = Postings()
+        context = VECTORS_CONTEXT if chat else Context(0, 0)
+        self.matrix = VectorMatrix(dim, self.versions, context) if dim else None
+
+
+class HotTier:
+    """Both tables of one agent; every reader holds `lock`."""
+
+    def __init__(self, folder: Path, query: Query, dim: int) -> None:
+        self.lock = threading.RLock()
+        self._path = folder / "words.npz"
+        self._query = query
+        self._dim = dim
+        self._kept_at = 0
+        self._begin()
+
+    def forget(self) -> None:
+        """Start again from the rows, as after these were made anew."""
+        with self.lock:
+            self._path.unlink(missing_ok=True)
+            self._begin()
+            self._looked = True
+
+    def sync(self, position: int) -> None:
+        """Take what the row store took up to `position`."""
+        with self.lock:
+            if not self._looked:
+                self._load(position)
+            tables = list(self.tables)
+        for table in tables:
+            # Not in one go: whoever asks how far it is need not wait for all of it.
+            while self.tables[table].position < position:
+                with self.lock:
+                    if (hot := self.tables[table]).position < position:
+                        self._take(hot, position)
+
+    def keep(self) -> None:
+        """Write the words into their file if they have changed much since; a full disk costs the next opening time."""
+        with self.lock:
+            position = min(hot.position for hot in self.tables.values())
+            if position - self._kept_at < max(KEEP_LEAST, KEEP_GROWTH * position):
+                return
+            found: dict[str, Any] = {"format": np.array([FORMAT, position]), "log": np.array(self._mark(position))}
+            for name, hot in self.tables.items():
+                stored = hot.postings.stored()
+                found |= {f"{name}.{column}": hot.versions.column(column) for column in COLUMNS}
+                found[f"{name}.roles"] = np.array("\n".join(hot.versions.roles))
+                found[f"{name}.vocabulary"] = np.frombuffer(stored.vocabulary.encode(), dtype=np.uint8)
+                found |= {f"{name}.{field}": getattr(stored, field) for field in Stored._fields[1:]}
+            partial = self._path.with_suffix(".new.npz")
+            try:
+                np.savez(partial, allow_pickle=False, **found)
+                partial.replace(self._path)
+            except OSError:
+                partial.unlink(missing_ok=True)
+            self._kept_at = position
+
+    def _begin(self) -> None:
+        self.tables = {table: HotTable(table, self._dim) for table in INDEXED}
+        self._looked = False
+        self._kept_at = 0
+
+    # --- the rows -------------------------------------------------------------------------------------------
+
+    def _take(self, hot: HotTable, position: int) -> None:
+        to = min(position, hot.position + ROWS_AT_ONCE)
+        span = {"after": hot.position, "to": to}
+        rows = self._query(
+            f'SELECT id, seq_from, CASE WHEN seq_to <= $to THEN seq_to END AS seq_to, epoch_us("at") AS at_us, '
+            f"{_FIELDS[hot.table]} FROM {hot.table} WHERE text <> '' AND seq_from > $after AND seq_from <= $to "
+            "ORDER BY seq_from",
+            span,
+        )
+        ended = self._query(
+            f"SELECT seq_from, seq_to FROM {hot.table} WHERE text <> '' AND seq_from <= $after AND seq_to > $after "
+            "AND seq_to <= $to",
+            span,
+        )
+        names = Version._fields
+        hot.versions.add(Version(**{name: row[name] for name in names}) for row in rows)
+        hot.postings.add(
+            [_found_by(row) for row in rows],
+            [_days(row) for row in rows] if hot.table == "messages" else [()] * len(rows),
+        )
+        for row in ended:
+            hot.versions.end(row["seq_from"], row["seq_to"])
+        hot.position = to
+
+    # --- the file -------------------------------------------------------------------------------------------
+
+    def _load(self, position: int) -> None:
+        """Take the words from their file if it is of this log and not ahead of the rows."""
+        self._looked = True
+        try:
+            # Opened here, because NumPy leaves a file open that is no archive.
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+                form, kept = (int(number) for number in found["format"])
+                if form != FORMAT or not 0 < kept <= position or str(found["log"]) != self._mark(kept):
+                    return
+                tables = {name: self._read(found, name, kept) for name in self.tables}
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            # Also what a torn or strange file raises: the rows have it all.
+            return
+        self.tables, self._kept_at = tables, kept
+
+    def _read(self, found: Any, name: str, position: int) -> HotTable:
+        hot = HotTable(name, self._dim)
+        columns = {column: found[f"{name}.{column}"] for column in COLUMNS}
+        hot.versions.take(columns, str(found[f"{name}.roles"]).split("\n") if len(columns["born"]) else [])
+        vocabulary = found[f"{name}.vocabulary"].tobytes().decode()
+        hot.postings = Postings(Stored(vocabulary, *(found[f"{name}.{field}"] for field in Stored._fields[1:])))
+        if hot.postings.size != hot.versions.size:
+            raise ValueError("words and versions do not belong together")
+        hot.position = position
+        return hot
+
+    def _mark(self, position: int) -> str:
+        """What tells this log from another one that is as long."""
+        rows = self._query(
+            'SELECT epoch_us("at") AS at_us, kind, turn FROM events WHERE seq_from = $seq', {"seq": position}
+        )
+        return "|".join(f"{row['at_us']} {row['kind']} {row['turn']}" for row in rows)
+
+
+def _found_by(row: Row) -> str:
+    """What a row's words are: its text and, of a passage, its tags and where it came from."""
+    source = row.get("source", "")
+    return joined([row["text"], " ".join(row.get("tags") or ()), "" if source in _PLAIN_SOURCES else source])
+
+
+def _days(row: Row) -> tuple[str, ...]:
+    return day_terms(date.fromordinal(EPOCH.toordinal() + row["at_us"] // _DAY_US))

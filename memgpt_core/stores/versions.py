@@ -1,0 +1,154 @@
+"""The versions of one table's rows as columns of numbers: which stood at an event, what passes, who is beside whom.
+
+Holds every version with the interval in which it stood, in the order they began, so that *now* and *as of n* are
+the same search. Knows numbers; does not know texts, vectors, words or databases.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Places = NDArray[np.int64]
+
+NONE = -1
+"""In place of a version: there is none."""
+
+OPEN = np.iinfo(np.int64).max
+_CAPACITY = 256
+
+
+class Version(NamedTuple):
+    """A version of a row: where it stood (`seq_to` None while current), when (microseconds of UTC), whose."""
+
+    id: str
+    seq_from: int
+    seq_to: int | None
+    at_us: int
+    role: str
+    session: int
+
+
+class Part(NamedTuple):
+    """Which versions are searched: those that stood at `n`, of these roles (all when empty), in [start, end)."""
+
+    n: int
+    roles: tuple[str, ...]
+    start_us: int
+    end_us: int
+    only: Collection[str] | None
+    exclude: tuple[str, ...]
+
+
+class Versions:
+    """The columns; `chained` roles follow each other within a session."""
+
+    def __init__(self, letter: str, chained: tuple[str, ...] = ()) -> None:
+        self.letter = letter
+        self.size = 0
+        self.roles: list[str] = []
+        self._chained = chained
+        self._columns = {name: np.zeros(_CAPACITY, dtype=np.int64) for name in COLUMNS}
+        self._chain: tuple[tuple[int, int, tuple[str, ...]], Places, Places] | None = None
+
+    def column(self, name: str) -> Places:
+        """One column of all versions: `born` (the number in the id), `seq_from`, `seq_to`, `at`, `role`, `session`."""
+        return self._columns[name][: self.size]
+
+    def id(self, place: int) -> str:
+        """The id of the row a version is of."""
+        return f"{self.letter}{self._columns['born'][place]}"
+
+    def take(self, columns: dict[str, Places], roles: list[str]) -> None:
+        """Hold these columns, as `column` gave them, in the place of all."""
+        self.size = len(columns["born"])
+        self.roles = roles
+        self._columns = {name: np.ascontiguousarray(columns[name], dtype=np.int64) for name in COLUMNS}
+        self._chain = None
+
+    def add(self, rows: Iterable[Version]) -> None:
+        """Versions begin, in the order of their `seq_from`, all behind those that are there."""
+        found = list(rows)
+        while self.size + len(found) > len(self._columns["born"]):
+            self._columns = {
+                name: np.concatenate([held, np.zeros(max(_CAPACITY, len(held)), np.int64)])
+                for name, held in self._columns.items()
+            }
+        for row in found:
+            if row.role not in self.roles:
+                self.roles.append(row.role)
+        codes = {role: code for code, role in enumerate(self.roles)}
+        values = [
+            (int(r.id[1:]), r.seq_from, OPEN if r.seq_to is None else r.seq_to, r.at_us, codes[r.role], r.session)
+            for r in found
+        ]
+        if values:
+            for name, added in zip(COLUMNS, zip(*values, strict=True), strict=True):
+                self._columns[name][self.size : self.size + len(found)] = added
+        self.size += len(found)
+        self._chain = None
+
+    def end(self, seq_from: int, seq_to: int) -> None:
+        """The version that began at `seq_from` ends at `seq_to`."""
+        at = self.place(seq_from)
+        if at != NONE:
+            self._columns["seq_to"][at] = seq_to
+            self._chain = None
+
+    def place(self, seq_from: int) -> int:
+        """Where the version that began at an event is; NONE when it is not held."""
+        began = self.column("seq_from")
+        at = int(np.searchsorted(began, seq_from))
+        return at if at < self.size and began[at] == seq_from else NONE
+
+    def standing(self, n: int, exclude: tuple[str, ...], roles: tuple[str, ...]) -> Mask:
+        """Which versions stood at `n`, are of these roles (all when empty) and not of these rows."""
+        mask: Mask = (self.column("seq_from") <= n) & (self.column("seq_to") > n)
+        if roles:
+            mask &= np.isin(self.column("role"), [at for at, role in enumerate(self.roles) if role in roles])
+        if exclude:
+            mask &= ~np.isin(self.column("born"), [int(id[1:]) for id in exclude])
+        return mask
+
+    def passing(self, part: Part) -> Mask:
+        """Which versions belong to a part."""
+        mask = self.standing(part.n, part.exclude, part.roles)
+        mask &= (self.column("at") >= part.start_us) & (self.column("at") < part.end_us)
+        if part.only is not None:
+            mask &= np.isin(self.column("born"), [int(id[1:]) for id in part.only])
+        return mask
+
+    def latest_us(self, n: int) -> int:
+        """When the last version up to `n` began, in microseconds of UTC; 0 when there is none."""
+        until = int(np.searchsorted(self.column("seq_from"), n, side="right"))
+        return int(self.column("at")[until - 1]) if until else 0
+
+    def beside(self, n: int, exclude: tuple[str, ...]) -> tuple[Places, Places]:
+        """By version, the one before and the one after it in its session as of `n`; NONE where there is none."""
+        asked = (min(n, self._last()), self.size, exclude)
+        if self._chain is None or self._chain[0] != asked:
+            self._chain = (asked, *self._linked(n, exclude))
+        return self._chain[1], self._chain[2]
+
+    def _last(self) -> int:
+        """No event behind this one changed a version that is held."""
+        ended = self.column("seq_to")
+        ended = ended[ended < OPEN]
+        return max(int(self.column("seq_from").max(initial=0)), int(ended.max(initial=0)))
+
+    def _linked(self, n: int, exclude: tuple[str, ...]) -> tuple[Places, Places]:
+        before, after = np.full(self.size, NONE), np.full(self.size, NONE)
+        if self._chained:
+            there = np.flatnonzero(self.standing(n, exclude, self._chained))
+            # A corrected message keeps the place it was born in.
+            there = there[np.argsort(self.column("born")[there], kind="stable")]
+            session = self.column("session")[there]
+            same = session[1:] == session[:-1]
+            before[there[1:][same]] = there[:-1][same]
+            after[there[:-1][same]] = there[1:][same]
+        return before, after
+
+
+COLUMNS = ("born", "seq_from", "seq_to", "at", "role", "session")

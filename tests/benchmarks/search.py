@@ -1,0 +1,199 @@
+"""How well searches find: words, vectors and both, on chats and on documents, through the public search calls.
+
+Run: `python -m tests.benchmarks.search [embedder] [locomo.json.gz] [home]`; the chats are those of LoCoMo when its file
+is given. A home that is named is kept, and the next run embeds nothing again.
+"""
+
+import ast
+import gzip
+import json
+import re
+import shutil
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from memgpt_core.blueprint import Blueprint
+from memgpt_core.home import Home
+from memgpt_core.interchange.importing import import_conversations
+from memgpt_core.search import Found
+from memgpt_core.settings import AgentSettings
+from memgpt_core.workspace import Workspace
+from tests.benchmarks._paraphrases import PARAPHRASES
+from tests.benchmarks._tables import at_least, doing, heading, table
+
+SIGNALS = ("words", "vectors", "both")
+DEPTHS = (5, 10)
+PAIRS = 1000
+DISTRACTORS = 2000
+UNDER_MOST = 3.0
+"""How many points of recall@10 both together may be under the better half."""
+
+HOW = f"""Recall: the share of what answers a question that is among the first 5 or 10 hits, in percent, mean over the
+questions. LoCoMo: its questions over its conversations, imported as messages with their dates; what answers is its
+evidence. Docstrings: the first line of a function of Python's library or of an installed package asks for the rest.
+Sections: the heading of a section of an installed package's description asks for its text. {PAIRS:,} of each at most,
+drawn with a fixed seed, as passages. Paraphrases: a question asks for a fact with other words, among {DISTRACTORS:,}
+docstrings. words and vectors are the same search with one half alone; the last column is both at 10 beside the better
+half."""
+
+
+class Question(NamedTuple):
+    """A question, and the ids of what answers it."""
+
+    text: str
+    answers: tuple[str, ...]
+
+
+class Set(NamedTuple):
+    """Questions to one agent, and the search that is asked."""
+
+    search: Callable[..., Found]
+    questions: list[Question]
+
+
+def main(embedder: str = "minilm", locomo: str = "", kept: str = "") -> None:
+    """Print the table."""
+    heading("Search: words, vectors and both", HOW)
+    folder = Path(kept or tempfile.mkdtemp())
+    home = Home(folder, timer=False)
+    try:
+        rows = []
+        made = {"LoCoMo": lambda: _chats(home, embedder, Path(locomo))} if locomo else {}
+        made |= {
+            "docstrings": lambda: [_pairs(home, embedder, "docstrings", _docstrings)],
+            "sections": lambda: [_pairs(home, embedder, "sections", _sections)],
+            "paraphrases": lambda: [_pairs(home, embedder, "paraphrases", _paraphrases, asked=len(PARAPHRASES))],
+        }
+        for name, make in made.items():
+            doing(name)
+            rows.append(_row(name, list(make())))
+        columns = [f"{signals}@{depth}" for signals in SIGNALS for depth in DEPTHS]
+        table(("set", "questions", *columns, "ms", "both - better", "floor"), rows)
+    finally:
+        home.close()
+        if not kept:
+            shutil.rmtree(folder)
+
+
+def _row(name: str, sets: Sequence[Set]) -> tuple[Any, ...]:
+    found: dict[str, list[list[float]]] = {signals: [[] for _ in DEPTHS] for signals in SIGNALS}
+    seconds = 0.0
+    for one in sets:
+        for question in one.questions:
+            for signals in SIGNALS:
+                started = time.perf_counter()
+                hits = [hit.id for hit in one.search(question.text, page_size=max(DEPTHS), signals=signals).hits]
+                seconds += time.perf_counter() - started if signals == "both" else 0
+                for at, depth in enumerate(DEPTHS):
+                    there = len(set(hits[:depth]).intersection(question.answers))
+                    found[signals][at].append(there / len(question.answers))
+    asked = sum(len(one.questions) for one in sets)
+    means = {signals: [100 * sum(shares) / asked for shares in of_depth] for signals, of_depth in found.items()}
+    ahead = means["both"][1] - max(means["words"][1], means["vectors"][1])
+    flat = [mean for signals in SIGNALS for mean in means[signals]]
+    return (name, asked, *flat, 1000 * seconds / asked, ahead, at_least(ahead, -UNDER_MOST, "points"))
+
+
+# --- the sets ---------------------------------------------------------------------------------------------------
+
+
+def _chats(home: Home, embedder: str, path: Path) -> Iterator[Set]:
+    """One agent a conversation; a question without evidence that can be found is left out."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        samples = json.load(file)
+    plain = home.path / "locomo.json"
+    plain.write_text(json.dumps(samples), encoding="utf-8")
+    settings = AgentSettings(embedder=embedder)
+    for number, sample in enumerate(samples, 1):
+        name = f"chat {number} {embedder}"
+        ws = _there(home, name)
+        if ws is None:
+            ws = home.open(import_conversations(home, plain, name=name, records=(number,), settings=settings).agent_id)
+        ws.projections.flush()
+        ids: dict[str, str] = {}
+        for row in ws.rows("SELECT seq_from FROM events WHERE kind = 'history_imported'"):
+            event: Any = ws.event(row["seq_from"])
+            ids |= {theirs: ours for ours, theirs in event.ids.items()}
+        yield Set(ws.recall, [question for raw in sample["qa"] if (question := _asked(raw, ids)).answers])
+    plain.unlink()
+
+
+def _asked(raw: dict[str, Any], ids: dict[str, str]) -> Question:
+    named = [f"D{int(a)}:{int(b)}" for text in raw.get("evidence", []) for a, b in re.findall(r"D(\d+):(\d+)", text)]
+    return Question(raw["question"], tuple(ids[name] for name in dict.fromkeys(named) if name in ids))
+
+
+def _pairs(home: Home, embedder: str, name: str, make: Callable[[], list[tuple[str, str]]], asked: int = PAIRS) -> Set:
+    """An agent with the second of each pair as a passage; of the first, the first `asked` are asked."""
+    pairs = make()
+    ws = _there(home, f"{name} {embedder}")
+    if ws is None:
+        ws = home.open(home.create(Blueprint(name=f"{name} {embedder}", settings=AgentSettings(embedder=embedder))))
+        for _, text in pairs:
+            ws.edits.insert_passage(text)
+    ws.projections.flush()
+    ids = [row["id"] for row in ws.rows("SELECT id FROM passages ORDER BY seq_from")]
+    asks = zip([query for query, _ in pairs[:asked]], ids, strict=False)
+    return Set(ws.archival, [Question(query, (id,)) for query, id in asks])
+
+
+def _there(home: Home, name: str) -> Workspace | None:
+    return next((home.open(card.id) for card in home.agents() if card.name == name), None)
+
+
+def _docstrings(most: int = PAIRS) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for path in _files("*.py"):
+        try:
+            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, SyntaxError, RecursionError):
+            continue
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+                first, _, rest = (ast.get_docstring(node) or "").partition("\n\n")
+                first, rest = " ".join(first.split()), rest.strip()
+                if 25 < len(first) < 200 and len(rest) > 150:
+                    found.setdefault(first, rest[:1500])
+    return _drawn(found, most)
+
+
+def _sections() -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for path in (*_files("METADATA"), *_files("*.md")):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            continue
+        for head, body in re.findall(r"^#+ (.+)\n((?:(?!#+ ).*\n?)+)", text, re.MULTILINE):
+            if 12 < len(head) < 120 and len(body.strip()) > 200 and len(head.split()) > 1:
+                found.setdefault(head.strip(), body.strip()[:1500])
+    return _drawn(found, PAIRS)
+
+
+def _paraphrases() -> list[tuple[str, str]]:
+    others = [("", rest) for _, rest in _docstrings(DISTRACTORS)]
+    return [*((query, fact) for fact, query in PARAPHRASES), *others]
+
+
+def _drawn(pairs: dict[str, str], most: int) -> list[tuple[str, str]]:
+    ordered = sorted(pairs.items())
+    return Random(1).sample(ordered, min(most, len(ordered)))
+
+
+def _files(pattern: str) -> list[Path]:
+    paths = sysconfig.get_paths()
+    roots = (
+        {Path(paths["purelib"])} if pattern != "*.py" else {Path(paths["stdlib"]), Path(paths["purelib"]) / "pandas"}
+    )
+    return sorted(path for root in roots for path in root.rglob(pattern) if "test" not in str(path.relative_to(root)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
