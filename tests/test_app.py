@@ -317,3 +317,20 @@ def test_the_libraries_are_out_of_the_garbage_collectors_sight_once_a_page_was_d
 ) -> None:
     page()
     assert gc.get_freeze_count() > 10_000
+
+
+def test_a_temporary_chat_begins_empty_and_says_that_it_goes(ws: Workspace, home: Home, page: Callable) -> None:
+    ws.configure(ws.state().settings.model_copy(update={"window_tokens": 6000}))
+    app = page(agent=ws.agent_id)
+    app.session_state["new_agent"] = True
+    app.run()
+    app.button(key="temporary").click().run()
+    assert not app.exception, app.exception
+    made = home.open(_shown(app))
+    assert made.agent_id != ws.agent_id
+    assert made.state().settings.window_tokens == 6000
+    assert made.state().messages == 0
+    assert any("Temporary: deleted when Memscope is closed" in caption.value for caption in app.caption)
+    folder = made.folder
+    close_home()
+    assert not folder.exists()

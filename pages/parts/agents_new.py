@@ -64,6 +64,7 @@ def _form(home: Home) -> None:
         embedder.selectbox("Search by meaning", embedders, format_func=embedder_text, key=_key("embedder"))
         st.text_area("Block persona: who it is", FIRST["persona"], key=_key("persona"), height=80)
         st.text_area("Block human: what it knows about you", key=_key("human"), height=80)
+        st.checkbox("Temporary: delete it when Memscope is closed", key=_key("temporary"))
         st.caption("All of it, and the thresholds, functions and instructions, can be changed later.")
         st.form_submit_button("Make the agent", on_click=attempt, args=(lambda: _made(home),), type="primary")
 
@@ -75,7 +76,7 @@ def _key(field: str) -> str:
 
 def _made(home: Home) -> str:
     said = {field: st.session_state[_key(field)] for field in FIRST}
-    made = home.create(blueprint(said))
+    made = home.create(blueprint(said), temporary=bool(st.session_state.get(_key("temporary"))))
     go_to(made)
     st.session_state[choices.new_agent("made")] = st.session_state.get(choices.new_agent("made"), 0) + 1
     return (

@@ -5,9 +5,11 @@ from zlib import crc32
 
 import streamlit as st
 
+from memgpt_core.blueprint import Blueprint
+from memgpt_core.errors import MemscopeError
 from memgpt_core.home import AgentCard, Home
 from memgpt_core.llm.demo import UNDERSTANDS
-from memgpt_core.settings import DEMO
+from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.views.compare import origin_text
 from memgpt_core.workspace import Workspace
 from pages.parts import choices, connection, keyboard, moment
@@ -37,7 +39,7 @@ def draw(home: Home, ws: Workspace | None, at: int | None) -> None:
         for file, name, icon in PAGES:
             st.page_link(file, label=name, icon=icon, query_params=moment.query(ws, at) if ws else None)
         _agents(home, ws)
-        _samples(home)
+        _new(home, ws)
         if ws is not None:
             _model(home, ws)
             connection.draw_line(home)
@@ -107,11 +109,21 @@ def _choose(agent_id: str) -> None:
     st.query_params["agent"] = agent_id
 
 
-def _samples(home: Home) -> None:
+def _new(home: Home, ws: Workspace | None) -> None:
     shown = st.popover("New agent", icon=":material/add:", width="stretch", key="new_agent", on_change="rerun")
     if not shown.open:
         return
     with shown:
+        st.caption("An agent of your own is made on the Agents page. For a talk that leaves nothing behind:")
+        st.button(
+            "Temporary chat",
+            key="temporary",
+            icon=":material/timer:",
+            width="stretch",
+            on_click=_start_temporary,
+            args=(home, ws),
+            help="An empty agent with the settings of the one that is shown. It is deleted when Memscope is closed.",
+        )
         st.caption("Each sample begins with a recorded life of its own, which you go on with.")
         for sample in home.samples():
             st.markdown(f"**{safe_md(sample.name)}**")
@@ -120,6 +132,14 @@ def _samples(home: Home) -> None:
                 bar = st.progress(0.0, text="Starting…")
                 _choose(home.start_sample(sample.id, progress=bar.progress))
                 st.rerun()
+
+
+def _start_temporary(home: Home, ws: Workspace | None) -> None:
+    settings = ws.state().settings if ws is not None else AgentSettings()
+    try:
+        _choose(home.temporary(Blueprint(name="Temporary chat", settings=settings)))
+    except MemscopeError as error:
+        choices.say(str(error))
 
 
 def _model(home: Home, ws: Workspace) -> None:
