@@ -6,7 +6,7 @@ from memgpt_core.state import State
 from memgpt_core.workspace import Workspace
 from pages.parts import blocks, composer, conversation, fork_action, frame, gauge, turn_panel
 from pages.parts.frame import Here
-from pages.parts.live_turn import BUSY_EVERY_S, IDLE_EVERY_S, draw_pulse, draw_tail
+from pages.parts.live_turn import BUSY_EVERY_S, IDLE_EVERY_S, MEMORY_EVERY_S, draw_pulse, draw_tail
 from pages.parts.safe_md import safe_md
 
 
@@ -68,4 +68,4 @@ with frame.enter("Chat") as here:
         frame.live(draw_pulse, every_s=every_s, until=lambda: not busy and ws.version != drawn)(ws)
         composer.draw(ws)
     with beside, st.container(height=600, key="memory", border=False, autoscroll=False):
-        frame.live(memory, every_s=BUSY_EVERY_S if busy else None)(ws)
+        frame.live(memory, every_s=MEMORY_EVERY_S if busy else None)(ws)

@@ -19,7 +19,7 @@ from pages.parts.markup import details, escape, line, text_box, wrap
 from pages.parts.safe_md import safe_md
 from pages.parts.steps import STYLE, costs, thoughts
 
-SHOWN = 50
+SHOWN = 20
 """More bubbles than this make a browser slow while a turn is polled; what is older stands above them as plain text."""
 
 OLD_AT_ONCE = 50

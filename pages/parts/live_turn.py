@@ -11,6 +11,9 @@ from pages.parts.markup import details, escape, text_box, wrap
 from pages.parts.safe_md import safe_md
 
 BUSY_EVERY_S = 0.5
+MEMORY_EVERY_S = 1.5
+"""How often the memory beside a running turn is drawn anew: it changes once a step, and a drawing costs the browser."""
+
 IDLE_EVERY_S = 2.0
 """How often an idle page looks whether another tab began something."""
 

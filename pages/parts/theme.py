@@ -108,7 +108,7 @@ _PIECES = """
 .ms-dot.on{background:light-dark(#0d6e6a,#4fbdb4);animation:ms-pulse 1.2s ease-in-out infinite}
 @keyframes ms-pulse{50%{opacity:.3}}
 @media (prefers-reduced-motion:reduce){.ms-dot.on{animation:none}}
-.ms-old{padding:.45rem .7rem;border-radius:8px;margin:.25rem 0}
+.ms-old{content-visibility:auto;contain-intrinsic-size:auto 5rem;padding:.45rem .7rem;border-radius:8px;margin:.25rem 0}
 .ms-old.user{background:var(--wash)}
 .ms-say{white-space:pre-wrap;overflow-wrap:anywhere}
 """

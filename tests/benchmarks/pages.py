@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Error, Page, sync_playwright
 from streamlit.testing.v1 import AppTest
 
 from memgpt_core.home import close_home, the_home
@@ -133,11 +133,13 @@ def _busy(page: Page, url: str) -> tuple[float, float]:
     page.goto(f"{url}/?agent=talk")
     _drawn(page)
     for _ in range(TALK_MESSAGES // 40):
-        older = page.get_by_role("button", name="Older messages")
-        if not older.count():
+        try:
+            page.get_by_role("button", name="Older messages").click(timeout=10_000)
+        except Error:
+            # Everything is shown: the button is gone.
             break
-        older.click()
         _drawn(page)
+        page.wait_for_timeout(500)
     client = page.context.new_cdp_session(page)
     client.send("Performance.enable")
     idle = _share(client, WATCHED_S)

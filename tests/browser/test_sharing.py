@@ -9,14 +9,15 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from memgpt_core.home import SAMPLES
+from memgpt_core.log import read_events
 from memgpt_core.sharing import Recording, share_html
 from tests.event_builder import Script
 from tests.test_sharing import HOSTILE, Held, hostile
 
 pytestmark = pytest.mark.browser
 
-LAST = 682
-FLUSHES = 19
+KINDS = [event.kind for event in read_events(SAMPLES / "companion" / "run.jsonl")]
+LAST, FLUSHES = len(KINDS), KINDS.count("queue_flushed")
 
 
 class Opened:
@@ -162,11 +163,12 @@ def test_the_scrubber_the_jumps_and_the_address_lead_to_the_same_places(shared: 
     page.get_by_label("What to jump to").select_option("flush")
     page.get_by_role("button", name="Jump back").click()
     expect(page.locator("#event-title")).to_contain_text("queue flushed")
-    tab.at(406)
-    expect(page.locator(".bubble.now")).to_contain_text("13 messages left the FIFO queue")
+    flush = max(seq for seq, kind in enumerate(KINDS, 1) if kind == "queue_flushed" and seq < 420)
+    tab.at(flush)
+    expect(page.locator(".bubble.now")).to_contain_text("messages left the FIFO queue")
     page.get_by_label("What to jump to").select_option("fault")
     page.get_by_role("button", name="Jump on", exact=True).click()
-    assert tab.seq > 406
+    assert tab.seq > flush
     page.get_by_label("What to jump to").select_option("error")
     page.get_by_role("button", name="Jump on", exact=True).click()
     expect(page.locator("#where")).to_contain_text("There is no error after this")
