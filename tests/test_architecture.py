@@ -24,6 +24,7 @@ FLOORS: dict[str, int] = {
             "functions",
             "project",
             "rows",
+            "ids",
             "ranking",
             "queries",
             "instructions",
