@@ -77,3 +77,7 @@ class HomeBusy(MemscopeError):
 
 class AgentBusy(MemscopeError):
     """The agent is in the middle of a turn; wait for it or stop it."""
+
+
+class NotReadable(MemscopeError):
+    """A file whose text cannot be had; the message says what is wrong with it and what to do."""

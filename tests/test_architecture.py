@@ -72,6 +72,9 @@ FLOORS: dict[str, int] = {
         ),
         3,
     ),
+    **dict.fromkeys(("sentences", "documents.parts", "documents.splitting", "documents.outline"), 1),
+    **dict.fromkeys(("documents.decoding", "documents.plain_text"), 1),
+    **dict.fromkeys(("documents.extraction", "documents.markdown_text"), 2),
     "message_search": 3,
     **dict.fromkeys(
         (
@@ -125,6 +128,7 @@ VENDORS: dict[str, set[str]] = {
     "httpx": {"memgpt_core/llm/ollama_http.py"},
     "ollama": {"memgpt_core/llm/ollama_server.py"},
     "filelock": {"memgpt_core/home.py"},
+    "markdown_it": {"memgpt_core/documents/markdown_text.py"},
     "streamlit": {"app.py", "pages/"},
     "plotly": {"memgpt_core/views/", "pages/"},
 }
@@ -145,7 +149,7 @@ def floor(module: str) -> int | None:
         return 2
     if top == "llm" and rest.startswith(("demo", "ollama", "vocabulary")):
         return 1 if rest.startswith("demo") else 2
-    if not rest and top in ("", "llm", "embedding", "stores", "interchange"):
+    if not rest and top in ("", "llm", "embedding", "stores", "interchange", "documents"):
         return None
     raise AssertionError(f"memgpt_core.{module} has no floor: give it one in FLOORS")
 
