@@ -67,6 +67,10 @@ class StoreBroken(MemscopeError):
     """A store could not be read or written; the log is whole and `rebuild` makes the store anew."""
 
 
+class DocumentMissing(MemscopeError):
+    """A document's file is not in cold storage, or is not what was kept there."""
+
+
 class AgentNotFound(MemscopeError):
     """No agent of that name in this home."""
 

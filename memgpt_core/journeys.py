@@ -27,6 +27,7 @@ EDIT_KINDS = (
     "archival_edited",
     "archival_deleted",
     "archival_restored",
+    "document_removed",
     "message_edited",
     "message_deleted",
     "message_restored",

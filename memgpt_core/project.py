@@ -138,8 +138,10 @@ COLUMNS: dict[str, dict[str, str]] = {
 note's name, a search's query, a trigger's cause, the reason a turn ended. `events.tokens` is what it put into
 main context (a flush: what it freed). `passages.document` is the document a passage is of, else empty, and
 `title_path` the headings it stands under there. Where in the document it stands is in the manifest of the version:
-a paragraph more at its beginning moves all passages and changes none. `prompts` and `replies` are one row a model call, in the same order but
-for calls that failed; their token counts are ours in `prompts` and the model server's in `replies`.
+a paragraph more at its beginning moves all passages and changes none.
+
+`prompts` and `replies` are one row a model call, in the same order but for calls that failed; their token counts are
+ours in `prompts` and the model server's in `replies`.
 """
 
 SCHEMA_VERSION = 3
@@ -198,6 +200,11 @@ class Unfold(NamedTuple):
     seq: int
     files: Files | None
     row: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def table(self) -> str:
+        """Where its rows stand."""
+        return "passages"
 
 
 Change = Insert | Revise | Close | Reopen | Unfold

@@ -72,7 +72,9 @@ FLOORS: dict[str, int] = {
         ),
         3,
     ),
-    **dict.fromkeys(("sentences", "documents.parts", "documents.splitting", "documents.outline"), 1),
+    **dict.fromkeys(
+        ("sentences", "documents.parts", "documents.splitting", "documents.outline", "documents.manifest"), 1
+    ),
     **dict.fromkeys(("documents.decoding", "documents.plain_text"), 1),
     **dict.fromkeys(("documents.extraction", "documents.markdown_text"), 2),
     "message_search": 3,
