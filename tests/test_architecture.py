@@ -75,6 +75,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(
         ("sentences", "documents.parts", "documents.splitting", "documents.outline", "documents.manifest"), 1
     ),
+    **dict.fromkeys(("documents.library", "documents.intake"), 3),
     **dict.fromkeys(("documents.decoding", "documents.plain_text"), 1),
     **dict.fromkeys(("documents.extraction", "documents.markdown_text"), 2),
     "message_search": 3,
@@ -110,7 +111,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("interchange.importing", "interchange.exporting"), 4),
     **dict.fromkeys(("interchange.incoming", "interchange.uploads"), 4),
     **dict.fromkeys(("interchange.outgoing", "interchange.commands"), 6),
-    **dict.fromkeys(("workspace", "home", "upkeep", "counterfactual", "supposing"), 4),
+    **dict.fromkeys(("workspace", "home", "upkeep", "adding", "counterfactual", "supposing"), 4),
     **dict.fromkeys(("sharing", "__main__"), 6),
 }
 """The floor of each module. `similarity` joins the vectors of two stores, so it stands above them; a shared file

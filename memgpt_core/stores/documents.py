@@ -34,6 +34,16 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def digest_of(path: Path) -> str:
+    """sha256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class ColdStorage:
     """The documents of one home."""
 
@@ -184,9 +194,8 @@ class ColdStorage:
         found = []
         for kind, name in (("raw", raw), ("text", text), ("manifest", manifest)):
             try:
-                with self.path(raw, name, kind).open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != name:
-                        found.append(f"its {kind} is not what was kept")
+                if digest_of(self.path(raw, name, kind)) != name:
+                    found.append(f"its {kind} is not what was kept")
             except OSError:
                 found.append(f"its {kind} is missing")
         return found
