@@ -11,6 +11,7 @@ import pytest
 from memgpt_core.blueprint import Blueprint
 from memgpt_core.events import encode
 from memgpt_core.home import Home
+from memgpt_core.llm.demo import DemoModel
 from memgpt_core.registry import OF_DOCUMENTS
 from memgpt_core.replay import rerun
 from memgpt_core.settings import AgentSettings
@@ -189,3 +190,38 @@ def test_a_file_that_is_gone_is_told_to_the_model(ws: Workspace, model: Scripted
     assert "Put the folder documents/ back" in opened.value
     assert lines(found)[0]["opens"] is None
     assert kinds(ws.events(1))[-1] == "turn_ended"
+
+
+# --- the demo model ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Workspace]:
+    home = Home(tmp_path / "demo", clock=FakeClock(), models={"demo": DemoModel()}, timer=False)
+    made = home.open(home.create(Blueprint(name="Reader", settings=AgentSettings(embedder="hashing"))))
+    (tmp_path / "islands.md").write_text(book() + "# Coda\n\nThe last boat was painted orange by Gwen in 1921.\n")
+    made.documents.take_in("islands.md", tmp_path / "islands.md")
+    yield made
+    home.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "called", "told"),
+    [
+        (
+            "What does the book say about the boat that Gwen painted?",
+            ["document_search", "document_open"],
+            "painted orange by Gwen",
+        ),
+        ("Which documents do you have?", ["document_list"], "islands.md"),
+        ("Show me the outline of the book.", ["document_list", "document_outline"], "Flat, Skomer, Lundy"),
+        ("What does the book say about bicycles?", ["document_search", "archival_memory_search"], "I don't know"),
+    ],
+)
+def test_the_demo_model_opens_what_it_quotes(reader: Workspace, asked: str, called: list[str], told: str) -> None:
+    reader.send(asked)
+    assert reader.wait_idle(30)
+    events: list[Any] = reader.events(1)
+    assert [event.name for event in events if event.kind == "function_returned"] == [*called, "send_message"]
+    assert told in next(event.text for event in events if event.kind == "message_sent")
+    assert rerun(events, cold=reader.documents.cold).difference is None
