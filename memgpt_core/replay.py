@@ -13,12 +13,13 @@ from typing import Any, NamedTuple, overload
 
 from memgpt_core.agent import Agent
 from memgpt_core.errors import MemscopeError
-from memgpt_core.events import Event, Hit, encode, is_external, queues_message
+from memgpt_core.events import Event, encode, is_external, queues_message
 from memgpt_core.journal import Journal
 from memgpt_core.llm.recorded import RecordedModel
 from memgpt_core.log import Log, read_events
 from memgpt_core.project import project
 from memgpt_core.rows import MemoryRows
+from memgpt_core.search import Found
 from memgpt_core.settings import ENGINE_VERSION
 from memgpt_core.state import State
 
@@ -184,33 +185,31 @@ class _RerunJournal(Journal):
         return stamped.model_copy(update=taken)
 
 
-class _Found(NamedTuple):
-    hits: tuple[Hit, ...]
-    total: int
-    mode: str
-
-
 class _RecordedSearch:
-    """Search that answers with the recorded hits; their texts come from the rerun's own rows."""
+    """Search that answers with the recorded hits; their texts come from the rerun's own rows.
+
+    A placement has the hits of both stores, and its search of each is given those of that store.
+    """
 
     def __init__(self, journal: _RerunJournal) -> None:
         self._journal = journal
 
-    def recall(self, query: str, **_: Any) -> _Found:
-        return self._next()
+    def recall(self, query: str, **_: Any) -> Found:
+        return self._next("m")
 
-    def archival(self, query: str, **_: Any) -> _Found:
-        return self._next()
+    def archival(self, query: str, **_: Any) -> Found:
+        return self._next("p")
 
     def items(self, ids: Any) -> dict[str, dict[str, Any]]:
         found = {id: self._journal.rows.item(id) for id in ids}
         return {id: row for id, row in found.items() if row is not None}
 
-    def _next(self) -> _Found:
+    def _next(self, letter: str) -> Found:
         event: Any = self._journal.upcoming()
-        if event is None or event.kind not in ("recall_searched", "archival_searched"):
-            return _Found((), 0, "")
-        return _Found(event.measured.hits or (), event.measured.total or 0, event.mode)
+        if event is None or event.kind not in ("recall_searched", "archival_searched", "hits_placed"):
+            return Found((), 0, "")
+        hits = tuple(hit for hit in event.measured.hits or () if hit.id.startswith(letter))
+        return Found(hits, event.measured.total or 0, event.mode)
 
 
 def rerun(recorded: Sequence[Event], told: Callable[[int], None] = lambda done: None) -> Outcome:

@@ -15,7 +15,7 @@ from pages.parts.markup import escape, heading, line, text_box, wrap
 from pages.parts.timeline_chart import SIGNS, when
 
 _AUTHORS = {"agent": "by the agent", "human": "by you", "engine": "by the engine", "import": "by an import"}
-_ENGINE = frozenset(("queue_flushed", "pressure_warned", "truncation_suspected", "fault_recorded"))
+_ENGINE = frozenset(("queue_flushed", "pressure_warned", "truncation_suspected", "fault_recorded", "hits_placed"))
 
 STYLE = """<style>
 .ms-hits{border-collapse:collapse;font-size:.8rem;font-variant-numeric:tabular-nums;width:100%}
@@ -123,7 +123,7 @@ def _draw_came_in(here: Here, event: Any) -> None:
     if not rows:
         return
     by = brought_by(event)
-    search = timeline_rows.search_of(ws, event.seq) if by else None
+    search = timeline_rows.search_of(ws, event.seq) if by and event.kind == "function_returned" else None
     faults = sum(bool(row["fault"]) for row in rows)
     st.html(
         wrap(

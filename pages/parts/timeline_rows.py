@@ -108,7 +108,8 @@ def marks(ws: Workspace, until: int, *, skip: int, size: int) -> Rows:
         f"""SELECT *, seq AS last FROM ({_EVENT_MARKS} AND seq_from BETWEEN $first AND $last)
         UNION ALL BY NAME
         SELECT came.seq, came.seq AS last, event."at", event.session, event.turn, event.step, 'page_in' AS kind,
-            CASE WHEN came.how = 'requeue' THEN event.author ELSE '' END AS author, '' AS about, event.tokens,
+            CASE WHEN came.how = 'requeue' THEN event.author ELSE '' END AS author,
+            CASE WHEN event.kind = 'hits_placed' THEN event.kind ELSE '' END AS about, event.tokens,
             came.items, came.faults
         FROM ({_PAGE_INS.replace("$until", "$last")}) AS came JOIN events AS event ON event.seq_from = came.seq
         WHERE came.seq >= $first
