@@ -1,4 +1,4 @@
-"""The MemGPT loop: relieve memory pressure, place what is retrieved, ask the model, run its calls, chain or yield.
+"""The MemGPT loop: place what is retrieved, relieve memory pressure, ask the model, run its calls, chain or yield.
 
 Orders decisions and effects; takes none itself: the queue manager decides when to warn and flush, the
 functions what a call does, `state.apply` what it all means. Every decision is made on the newest state under
@@ -160,9 +160,9 @@ class Agent:
         calls_seen: Counter[str] = Counter()
         answered_with_nothing = False
         while True:
-            self._relieve_pressure()
             if not only_saving:
                 self._place_hits()
+            self._relieve_pressure()
             replied = self._ask_with_retry(self._build_prompt())
             if only_saving and not replied.calls:
                 # The user has the answer already; what a model says to a late warning is its inner monologue.

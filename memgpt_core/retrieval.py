@@ -1,9 +1,9 @@
 """The retrieval policy: stored texts brought into the queue without the model asking for them.
 
 Says when one is due and for what, and which hits are placed. The search is the agent's own, over both stores; what is
-in the window already is never placed again, and a placement takes no more than its budget and never brings the prompt
-over the flush mark. Everything but the hits follows from the state and the log, so that a rerun, which is given the
-hits, places the same.
+in the window already is never placed again, and a placement takes no more than its budget, nor more than a flush could
+make room for. Everything but the hits follows from the state and the log, so that a rerun, which is given the hits,
+places the same.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from memgpt_core.events import Hit, HitsPlaced, Measured
 from memgpt_core.memory_functions import SPOKEN, Search, asking, shown
 from memgpt_core.prompt import Reader, message_of, scaled
-from memgpt_core.queue_manager import message_cap_tokens, total_tokens
+from memgpt_core.queue_manager import kept_by_pins, message_cap_tokens, room_tokens, summary_cap_tokens
 from memgpt_core.ranking import age
 from memgpt_core.state import Entry, State
 from memgpt_core.tokens import count_message, estimate
@@ -88,8 +88,7 @@ def placed(state: State, search: Search, wanted: Due) -> HitsPlaced | None:
     if not hits:
         return None
     rows = search.items([hit.id for hit in hits])
-    room = state.settings.flush_tokens - total_tokens(state)
-    budget = min(state.settings.retrieval_tokens, message_cap_tokens(state), room)
+    budget = _budget(state)
     holds: tuple[str, ...] = ()
     lines = [HEAD]
     event = HitsPlaced(
@@ -97,7 +96,7 @@ def placed(state: State, search: Search, wanted: Due) -> HitsPlaced | None:
         query=wanted.query,
         text=HEAD,
         holds=(),
-        budget_tokens=max(0, budget),
+        budget_tokens=budget,
         mode=mode,
         measured=Measured(hits=hits, total=len(hits)),
     )
@@ -115,6 +114,14 @@ def placed(state: State, search: Search, wanted: Due) -> HitsPlaced | None:
         return None
     measured = event.measured.model_copy(update={"tokens": count_message(message_of(event))})
     return event.model_copy(update={"holds": holds, "measured": measured})
+
+
+def _budget(state: State) -> int:
+    """The most a placement may take, in tokens: it may push older exchanges out, and nothing that cannot leave."""
+    pinned = kept_by_pins(state)
+    stays = sum(entry.tokens for entry in state.queue if entry.turn == state.turn or entry.id in pinned)
+    room = room_tokens(state) - summary_cap_tokens(state) - scaled(state, stays)
+    return max(0, min(state.settings.retrieval_tokens, message_cap_tokens(state), room))
 
 
 def _candidates(state: State, search: Search, query: str) -> tuple[str, tuple[Hit, ...]]:

@@ -230,7 +230,7 @@ def draw_retrieval(draft: Draft) -> None:
     _one_of(draft, "retrieval", RETRIEVALS, "What is in the window already is never placed again.")
     if draft.value("retrieval") != "off":
         one, _, _ = st.columns(3)
-        tip = "The most that one placement takes of the queue. It never brings the prompt over the flush mark."
+        tip = "The most that one placement takes of the queue; older messages leave for it as they do for any other."
         _whole(one, draft, "retrieval_tokens", "tokens", 50, tip)
     tip = "Changes how long a search takes, and never what it finds. The timeline counts which were right."
     _one_of(draft, "prefetch", PREFETCHES, tip)
