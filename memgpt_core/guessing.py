@@ -17,9 +17,21 @@ QUERY_CHARS = 1000
 CODES_MOST = 3
 """How many keys are looked up ahead at once."""
 
-_WORD = re.compile(r"[\w'-]+")
-_CODE = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[^\W\d])[\w-]{6,}(?![\w-])")
+_ASK = """
+about ago again any anything ask asked call called ever find found hello hey hi know look mean mention mentioned name
+named now ok okay please recall remember remind said say search show still take talk talked tell thank thanks told want
+yes yet
+"""
 
+ASKING = STOP | frozenset(_ASK.split())
+"""English words with which one asks, and not what one asks for."""
+
+_WORD = re.compile(r"[\w'-]+")
+_CODE = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=\d*[^\W\d]|[\d-]*-)[\w-]{6,}(?![\w-])")
+
+
+OPEN: dict[str, Any] = {"roles": (), "tags": (), "start": "", "end": ""}
+"""What a filter is when it lets everything pass; one that is not named here does as None."""
 
 Store = Literal["recall", "archival"]
 
@@ -28,7 +40,7 @@ class Wanted(NamedTuple):
     """A search as it is asked for: in which store, for what, which page of which size.
 
     Attributes:
-        narrow: its filters by name, in order, without those that are empty.
+        narrow: its filters by name, in order, without those that let everything pass (`OPEN`).
     """
 
     store: Store
@@ -48,7 +60,8 @@ class Answered(NamedTuple):
 
 def wanted(store: Store, query: str, page: int, page_size: int, narrow: dict[str, Any]) -> Wanted:
     """A search under its filters; those that let everything pass are none."""
-    return Wanted(store, query, page, page_size, tuple(sorted((name, kept) for name, kept in narrow.items() if kept)))
+    kept = sorted((name, value) for name, value in narrow.items() if value not in (None, OPEN.get(name)))
+    return Wanted(store, query, page, page_size, tuple(kept))
 
 
 def guesses(mode: Prefetch, said: str, last: Answered | None, page_size: int, roles: tuple[str, ...]) -> list[Wanted]:
@@ -68,10 +81,10 @@ def guesses(mode: Prefetch, said: str, last: Answered | None, page_size: int, ro
 
 
 def _of_message(said: str) -> list[str]:
-    """The message as it stands, and as the words of it that say something: models write either."""
+    """The message as the words of it that are asked for, and as it stands: models write either."""
     if not said.strip() or len(said) > QUERY_CHARS:
         return []
-    words = " ".join(word for word in _WORD.findall(said.lower()) if word not in STOP)
+    words = " ".join(word for word in _WORD.findall(said.lower()) if word not in ASKING)
     return list(dict.fromkeys(query for query in (words, said) if query))
 
 

@@ -32,6 +32,7 @@ def test_a_message_is_guessed_as_its_words_and_as_it_stands_in_both_stores() -> 
         ("recall", said, 1),
         ("archival", said, 1),
     ]
+    assert asked("user_message", "What did I say about the boiler?")[0] == ("recall", "boiler", 1)
     assert asked("user_message", "parrot") == [("recall", "parrot", 1), ("archival", "parrot", 1)]
     assert not asked("user_message", said, answered("boiler", 3)), "once the model has searched, it knows better"
 
@@ -61,6 +62,8 @@ def test_the_value_of_what_was_sought_is_the_next_key() -> None:
 
 
 def test_filters_that_let_everything_pass_are_none() -> None:
+    assert wanted("archival", "x", 1, 5, {"document": None}) == wanted("archival", "x", 1, 5, {"tags": ()})
+    assert wanted("archival", "x", 1, 5, {"document": ""}) != wanted("archival", "x", 1, 5, {}), "it may mean something"
     assert wanted("recall", "x", 1, 5, {"roles": ROLES, "start": "", "end": ""}) == wanted(
         "recall", "x", 1, 5, {"end": "", "roles": ROLES}
     )

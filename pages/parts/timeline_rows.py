@@ -271,6 +271,23 @@ def counts(ws: Workspace, until: int) -> dict[str, Any]:
     )[0]
 
 
+def policies(ws: Workspace, until: int) -> dict[str, Any]:
+    """What `views.policies` wants, over everything up to `until`."""
+    return ws.rows(
+        """WITH here AS (SELECT * FROM events WHERE seq_from <= $until),
+        placed AS (SELECT seq_from, tokens FROM here WHERE kind = 'hits_placed')
+        SELECT max(turn) AS turns,
+            count(*) FILTER (kind IN ('recall_searched', 'archival_searched')) AS searches,
+            sum(prefetched)::BIGINT AS begun, count(saved_s) AS "right", sum(saved_s) AS saved_s,
+            (SELECT count(*) FROM placed) AS placements, (SELECT sum(tokens) FROM placed)::BIGINT AS placed_tokens,
+            (SELECT count(*) FROM residency WHERE how = 'copy' AND seq_from IN (SELECT seq_from FROM placed))
+                AS placed_items,
+            count(*) FILTER (capped = 'step') AS capped_step, count(*) FILTER (capped = 'turn') AS capped_turn
+        FROM here""",
+        {"until": until},
+    )[0]
+
+
 def working_set(ws: Workspace, until: int, turn: int, *, turns: int = 10) -> tuple[Rows, int]:
     """(different items in the window in each of the last turns, oldest first; in all of them together)."""
     rows = ws.rows(
