@@ -12,7 +12,13 @@ from typing import Any, Literal, NamedTuple
 from memgpt_core.events import Hit, HitsPlaced, Measured
 from memgpt_core.memory_functions import SPOKEN, Search, asking, shown
 from memgpt_core.prompt import Reader, message_of, scaled
-from memgpt_core.queue_manager import kept_by_pins, message_cap_tokens, room_tokens, summary_cap_tokens
+from memgpt_core.queue_manager import (
+    WARNING_TOKENS,
+    kept_by_pins,
+    message_cap_tokens,
+    room_tokens,
+    summary_cap_tokens,
+)
 from memgpt_core.ranking import age
 from memgpt_core.state import Entry, State
 from memgpt_core.tokens import count_message, estimate
@@ -120,7 +126,8 @@ def _budget(state: State) -> int:
     """The most a placement may take, in tokens: it may push older exchanges out, and nothing that cannot leave."""
     pinned = kept_by_pins(state)
     stays = sum(entry.tokens for entry in state.queue if entry.turn == state.turn or entry.id in pinned)
-    room = room_tokens(state) - summary_cap_tokens(state) - scaled(state, stays)
+    # What a warning may take is also more than the words around a summary, which its cap does not count.
+    room = room_tokens(state) - summary_cap_tokens(state) - WARNING_TOKENS - scaled(state, stays)
     return max(0, min(state.settings.retrieval_tokens, message_cap_tokens(state), room))
 
 

@@ -126,6 +126,13 @@ def test_what_was_run_ahead_is_used_and_counted(living: Callable[..., Living], a
     assert sorted(one.stores.asked) == [("archival", "parrot", 1), ("recall", "parrot", 1)], "nothing was asked twice"
 
 
+def test_what_the_same_reply_says_makes_no_search_behind_it_stale(living: Callable[..., Living]) -> None:
+    one = living()
+    says = call("send_message", message="A parrot? Let me look.")
+    events = one.tell("parrot", one.patient(says, RECALL, searches=2))
+    assert searched(events)[0].measured.saved_s is not None, "the reply is of this turn, which a search leaves out"
+
+
 def test_what_was_not_guessed_is_searched_as_ever(living: Callable[..., Living]) -> None:
     one = living()
     other = call("archival_memory_search", heartbeat=True, query="boiler")

@@ -127,6 +127,24 @@ def test_no_request_passes_the_flush_mark_however_much_is_placed(engine: Make, p
     assert rerun(events).difference is None
 
 
+def test_a_placement_leaves_room_for_what_cannot_leave(engine: Make) -> None:
+    one = engine(
+        passages=tuple(f"{at} " + "word " * 300 for at in range(20)),
+        window_tokens=2816,
+        reserve_tokens=256,
+        retrieval_tokens=5000,
+        warn_share=1.0,
+    )
+    one.model.summary = reply(content="They said one word after the other. " * 80)
+    for _ in range(4):
+        one.tell("word " * 900)
+    events: list[Any] = one.events
+    assert one.state.flushes
+    assert not [event.error for event in events if event.kind == "fault_recorded"]
+    sizes = [sum(e.sections.values()) for e in events if e.kind == "prompt_built" and e.purpose == "turn"]
+    assert max(sizes) <= one.state.settings.flush_tokens
+
+
 def test_interleaved_looks_up_what_the_newest_result_names(engine: Make) -> None:
     one = engine(
         reply(call("note_read", heartbeat=True, name="clue")),
