@@ -61,11 +61,15 @@ AS_EVER = How()
 
 
 class Found(NamedTuple):
-    """A page of hits, best first; `total` counts the matches of all pages; `mode` says what ranked them."""
+    """A page of hits, best first; `total` counts the matches of all pages; `mode` says what ranked them.
+
+    `saved_s` are the seconds that it did not take when it was asked for (see `ahead`).
+    """
 
     hits: tuple[Hit, ...]
     total: int
     mode: str
+    saved_s: float | None = None
 
 
 class WhyNot(NamedTuple):

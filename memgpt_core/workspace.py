@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from memgpt_core import journeys
 from memgpt_core.agent import Agent
+from memgpt_core.ahead import Ahead
 from memgpt_core.bookmarks import Bookmarks
 from memgpt_core.configuration import reconfigured
 from memgpt_core.connection import Connection
@@ -102,7 +103,8 @@ class Workspace:
         )
         self.edits = Edits(self._journal, lambda: self.projections, self._counting, self.state)
         self.documents = Documents(self._journal, lambda: self.projections, self._counting, self.state, self._cold)
-        agent = Agent(self._journal, self._model, self, progress=self._watch)
+        self._ahead = Ahead(self, self.state, self.event)
+        agent = Agent(self._journal, self._model, self, ahead=self._ahead, progress=self._watch)
         self._turns = Turns(self.agent_id, agent, self._journal, self._open.log, self._means, self._watch)
         if not self._open.log.fault:
             try:
@@ -116,6 +118,7 @@ class Workspace:
         if self.busy:
             self.stop()
             self.wait_idle(5.0)
+        self._ahead.close()
         self.projections.close(follow=follow)
         self._open.log.close()
 
@@ -240,6 +243,10 @@ class Workspace:
     def search_mode(self) -> str:
         """`words+vectors`, or `words` when the agent has no embedder or it does not answer."""
         return self.projections.status().mode
+
+    def found_by_words_only(self) -> frozenset[str]:
+        """Ids of the messages and passages whose vector is still missing."""
+        return self.projections.not_embedded()
 
     @property
     def not_embedded(self) -> int:

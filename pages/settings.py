@@ -52,6 +52,7 @@ with frame.enter("Settings") as here:
         rules.draw_sampling(draft)
         rules.draw_search(draft, home.connection.view().models)
         rules.draw_page_size(draft)
+        rules.draw_retrieval(draft)
         left = ws.not_embedded
         frame.live(rules.draw_embedding, every_s=1.0 if left else None, until=lambda: left and not ws.not_embedded)(ws)
         settings_draft.draw_bar(draft)

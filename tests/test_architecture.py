@@ -29,6 +29,7 @@ FLOORS: dict[str, int] = {
             "queries",
             "instructions",
             "review",
+            "guessing",
         ),
         1,
     ),
@@ -65,6 +66,8 @@ FLOORS: dict[str, int] = {
             "blueprint",
             "strategies",
             "decisions",
+            "retrieval",
+            "ahead",
             "turns",
             "configuration",
             "folders",
@@ -300,6 +303,7 @@ def test_every_kind_means_something_and_is_external_or_not() -> None:
         "queue_flushed",
         "recall_searched",
         "archival_searched",
+        "hits_placed",
     }
     # A new kind must be put on one side by hand.
     assert set(events.KINDS) == always | with_author | derived | {"turn_ended"}

@@ -38,6 +38,7 @@ _NAMES = {
     "timer": ("", "Timer"),
     "upload": ("cold", "Upload"),
     "warning": ("", "Memory pressure warning, told to the agent"),
+    "placed": ("recall", "Placed by the system, by the retrieval policy"),
     "flush": ("summary", "Queue flushed"),
     "review": ("working_context", "Session review: the agent was asked to reread the session and tidy its blocks"),
     "fault": ("", "Fault"),

@@ -9,7 +9,7 @@ from memgpt_core.connection import ModelCard
 from memgpt_core.embedding import minilm
 from memgpt_core.instructions import DEFAULTS
 from memgpt_core.settings import DEMO
-from memgpt_core.views.changes import FUNCTION_MODES, STRATEGIES, embedder_text, label
+from memgpt_core.views.changes import FUNCTION_MODES, PREFETCHES, RETRIEVALS, STRATEGIES, embedder_text, label
 from memgpt_core.workspace import Workspace
 from pages.parts import moment
 from pages.parts.frame import attempt
@@ -36,14 +36,8 @@ def draw_window(draft: Draft) -> None:
                 f"<b>{wanted.flush_tokens:,}</b> tokens.</div>"
             )
         )
-    st.radio(
-        label("strategy"),
-        list(STRATEGIES),
-        format_func=lambda name: STRATEGIES[name][0],
-        captions=[says for _, says in STRATEGIES.values()],
-        help="Whatever you choose, every message stays in recall storage, where the agent can search for it.",
-        **draft.bind("strategy", begins=among(list(STRATEGIES))),
-    )
+    tip = "Whatever you choose, every message stays in recall storage, where the agent can search for it."
+    _one_of(draft, "strategy", STRATEGIES, tip)
 
 
 def draw_counting(ws: Workspace) -> None:
@@ -85,6 +79,10 @@ def draw_turn(draft: Draft) -> None:
     _whole(one, draft, "step_cap", "", 1, "After so many model calls a turn is ended.")
     _real(two, draft, "timer_minutes", "min, 0 = off", 5.0, "Wakes the idle agent while this program runs.")
     _real(three, draft, "login_idle_minutes", "min", 5.0, "After so long a silence a new session begins.")
+    beyond = "A call beyond it is refused; the model is told so and goes on. Speaking does not count."
+    one, two, _ = st.columns(3)
+    _whole(one, draft, "memory_calls_per_step", "0 = no cap", 1, beyond)
+    _whole(two, draft, "memory_calls_per_turn", "0 = no cap", 1, beyond)
 
 
 def draw_edits(draft: Draft) -> None:
@@ -224,6 +222,29 @@ def draw_page_size(draft: Draft) -> None:
     """How many results the agent gets at a time."""
     one, _, _ = st.columns(3)
     _whole(one, draft, "page_size", "", 1, "More finds more in one call, and takes more of the window.")
+
+
+def draw_retrieval(draft: Draft) -> None:
+    """What is looked up before the model asks for it, and what is placed in the queue unasked."""
+    st.html(wrap(heading("Retrieval", "what is looked up without the model asking")))
+    _one_of(draft, "retrieval", RETRIEVALS, "What is in the window already is never placed again.")
+    if draft.value("retrieval") != "off":
+        one, _, _ = st.columns(3)
+        tip = "The most that one placement takes of the queue; older messages leave for it as they do for any other."
+        _whole(one, draft, "retrieval_tokens", "tokens", 50, tip)
+    tip = "Changes how long a search takes, and never what it finds. The timeline counts which were right."
+    _one_of(draft, "prefetch", PREFETCHES, tip)
+
+
+def _one_of(draft: Draft, field: str, choices: dict[str, tuple[str, str]], tip: str) -> None:
+    st.radio(
+        label(field),
+        list(choices),
+        format_func=lambda name: choices[name][0],
+        captions=[says for _, says in choices.values()],
+        help=tip,
+        **draft.bind(field, begins=among(list(choices))),
+    )
 
 
 def draw_embedding(ws: Workspace) -> None:
