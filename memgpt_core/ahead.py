@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any, Protocol
 
+from memgpt_core.documents.library import Shelf
 from memgpt_core.guessing import Answered, Wanted, guesses, wanted
-from memgpt_core.memory_functions import SPOKEN, Shelf, asking
+from memgpt_core.memory_functions import SPOKEN, asking
 from memgpt_core.project import Change, Insert, project
 from memgpt_core.prompt import Reader
 from memgpt_core.search import Found
