@@ -4,6 +4,7 @@ import streamlit as st
 
 from memgpt_core.views.passages import visible
 from pages.parts import (
+    address,
     frame,
     recall_asked,
     recall_list,
@@ -83,7 +84,7 @@ with frame.enter("Recall storage") as here:
             format_func=VIEWS.get,
             required=True,
             label_visibility="collapsed",
-            **recall_asked.field("view", asked.view, "messages"),
+            **address.field("recall:view", asked.view, "messages"),
         )
     for sentence in asked.wrong:
         st.warning(safe_md(visible(sentence)), icon=":material/link_off:")

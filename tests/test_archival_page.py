@@ -176,6 +176,15 @@ def test_the_address_fills_the_filters_and_what_is_wrong_in_it_gets_a_sentence(w
     assert "no passage is between them" in warnings(page(ws, **{"from": "2026-03-02", "to": "2026-03-01"}))
 
 
+def test_a_day_out_of_range_or_a_very_long_value_in_the_address_is_named_and_left_out(ws: Workspace) -> None:
+    ws.edits.insert_passage("one")
+    app = page(ws, **{"from": "0001-01-01", "to": "9999-12-31"}, session_is="9" * 100_000)
+    said = warnings(app)
+    for part in ("“0001-01-01” is not a day", "“9999-12-31” is not a day", f"“{'9' * 60}…” is not the number"):
+        assert part in said
+    assert len(shown(app)) == 1
+
+
 def test_hits_say_how_they_were_ranked_and_near_misses_stand_apart(ws: Workspace) -> None:
     first = ws.edits.insert_passage("the cat sleeps on the mat")
     second = ws.edits.insert_passage("a dog, and once there was a cat, and much else to tell of many other things")

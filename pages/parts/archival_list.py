@@ -10,7 +10,7 @@ from memgpt_core.passages import Embedding
 from memgpt_core.ranking import Weights
 from memgpt_core.views.blocks import AUTHORS
 from memgpt_core.views.passages import EXCERPT_CHARS, Piece, excerpt, formula, measured, parts, split, unseen, visible
-from pages.parts import archival_asked, archival_rows, choices, export, pager
+from pages.parts import address, archival_asked, archival_rows, choices, export, pager
 from pages.parts.archival_asked import SCORE_MOST, Asked
 from pages.parts.frame import Here
 from pages.parts.markup import escape
@@ -71,7 +71,7 @@ def _all(here: Here, asked: Asked) -> None:
             format_func=lambda order: f"{order.title()} first",
             required=True,
             label_visibility="collapsed",
-            **archival_asked.field("order", "oldest" if asked.oldest_first else "newest", "newest"),
+            **address.field("archival:order", "oldest" if asked.oldest_first else "newest", "newest"),
         )
         if not wanted.deleted:
             _pick_buttons(here, [row["id"] for row in rows], total, asked)
@@ -142,14 +142,14 @@ def _threshold(asked: Asked) -> None:
             ["score", "cosine"],
             format_func={"score": "fused score", "cosine": "cosine"}.get,
             required=True,
-            **archival_asked.field("by", asked.by, "score"),
+            **address.field("archival:by", asked.by, "score"),
         )
         st.slider(
             "At least (what is under it is a near miss)",
             0.0,
             SCORE_MOST if asked.by == "score" else 1.0,
             step=0.01,
-            **archival_asked.field("least", min(asked.least, SCORE_MOST if asked.by == "score" else 1.0), 0.0),
+            **address.field("archival:least", min(asked.least, SCORE_MOST if asked.by == "score" else 1.0), 0.0),
         )
 
 
@@ -238,7 +238,7 @@ def _card(here: Here, asked: Asked, row: dict[str, Any], text: list[Piece], mark
             key=f"open:{id}",
             help=f"Open {id} beside the list",
             type="tertiary",
-            on_click=archival_asked.put,
+            on_click=address.put,
             args=("passage", id),
         )
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from memgpt_core.events import Hit
 from memgpt_core.views.passages import visible
-from pages.parts import archival_asked, archival_rows, pager
+from pages.parts import address, archival_rows, pager
 from pages.parts.frame import Here
 from pages.parts.markup import escape, wrap
 from pages.parts.safe_md import safe_md
@@ -95,7 +95,7 @@ def _again(here: Here, event: Any, got: tuple[Hit, ...], at: int | None) -> None
                 "Open",
                 key=f"past-open:{event.seq}:{hit.id}",
                 type="tertiary",
-                on_click=archival_asked.put,
+                on_click=address.put,
                 args=("passage", hit.id),
             )
 

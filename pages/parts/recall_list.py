@@ -9,7 +9,7 @@ import streamlit as st
 from memgpt_core.message_search import MessageFilter, MessagePage
 from memgpt_core.views.messages import hits, hits_found, speaker, whereabouts
 from memgpt_core.views.passages import Piece, pieces, visible
-from pages.parts import choices, export, pager, recall_asked, recall_rows
+from pages.parts import address, choices, export, pager, recall_asked, recall_rows
 from pages.parts.frame import Here
 from pages.parts.markup import chip, escape
 from pages.parts.recall_asked import Asked
@@ -94,7 +94,7 @@ def _row(here: Here, asked: Asked, row: dict[str, Any], page: MessagePage) -> No
             key=f"open:{id}",
             type="tertiary",
             help=f"{id} in its turn, with its versions and what can be done to it",
-            on_click=recall_asked.put,
+            on_click=address.put,
             args=("message", id),
         )
 
@@ -167,6 +167,6 @@ def _empty(here: Here, wanted: MessageFilter) -> None:
     }[wanted.mode]
     st.info(
         f"No message passes. {tip if wanted.text else 'Choose fewer filters.'}"
-        + (" Or clear the filters." if recall_asked.filters() and wanted.text else ""),
+        + (" Or clear the filters." if address.said(recall_asked.FILTERS) and wanted.text else ""),
         icon=":material/search_off:",
     )

@@ -7,7 +7,7 @@ import streamlit as st
 from memgpt_core.events import Hit
 from memgpt_core.views.passages import pieces, visible
 from memgpt_core.views.past_searches import Comparison, Place, compare
-from pages.parts import choices, export, pager, recall_asked, recall_rows
+from pages.parts import address, choices, export, pager, recall_rows
 from pages.parts.frame import Here
 from pages.parts.markup import escape, wrap
 from pages.parts.recall_list import marked, when
@@ -117,7 +117,7 @@ def _places(here: Here, event: Any, both: Comparison) -> None:
                 "Open",
                 key=f"hit:{event.seq}:{place.id}",
                 type="tertiary",
-                on_click=recall_asked.put,
+                on_click=address.put,
                 args=("message", place.id),
             )
     export.draw(
