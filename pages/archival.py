@@ -3,6 +3,7 @@
 import streamlit as st
 
 from memgpt_core.passages import Options
+from memgpt_core.queries import QUERY_CHARS
 from memgpt_core.views.passages import visible
 from pages.parts import (
     address,
@@ -48,6 +49,7 @@ def listing(here: Here, asked: Asked, options: Options) -> None:
             "Search as the agent does: by words and by similarity",
             placeholder="Search, or leave it empty to list everything",
             icon=":material/search:",
+            max_chars=QUERY_CHARS,
             **address.field("archival:q", asked.query),
         )
         archival_asked.draw_filters(asked, options)

@@ -252,6 +252,7 @@ SHOWN = {
     "connection",
     "trial",
     "message_search",
+    "search",
     "passages",
     "duplicates",
 } | {"edits.passages", "comparing"}

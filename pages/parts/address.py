@@ -45,6 +45,14 @@ def said(names: Sequence[str]) -> int:
     return sum(name in st.query_params for name in names)
 
 
+def text(name: str, most: int, wrong: list[str]) -> str:
+    """What is looked for, no longer than is read of it."""
+    value = st.query_params.get(name, "")
+    if len(value) > most:
+        wrong.append(f"Of the {len(value):,} characters that are looked for only the first {most:,} are read.")
+    return value[:most]
+
+
 def one(name: str, known: Collection[str], otherwise: Any, wrong: list[str]) -> Any:
     """One of the known values; `otherwise` when the address says none or another."""
     value = st.query_params.get(name, otherwise)

@@ -8,16 +8,16 @@ from typing import Any, Literal, NamedTuple, get_args
 import streamlit as st
 
 from memgpt_core.passages import Options, PassageFilter
+from memgpt_core.queries import QUERY_CHARS
 from memgpt_core.views.blocks import AUTHORS
-from memgpt_core.views.passages import Measure, visible
+from memgpt_core.views.hits import Measure
+from memgpt_core.views.passages import visible
 from pages.parts import address
 from pages.parts.frame import Here
+from pages.parts.hits import SCORE_MOST
 from pages.parts.safe_md import safe_md
 
 View = Literal["passages", "twins", "searches", "restore"]
-
-SCORE_MOST = 2.1
-"""No score is higher: cosine, words and a rare code together."""
 
 _FILTERS = ("tags", "source", "author", "session_is", "from", "to", "text", "deleted")
 
@@ -29,6 +29,7 @@ class Asked(NamedTuple):
         query: what to search for; empty lists everything.
         by, least: what the threshold compares, and the threshold.
         passage: the id of the one that is open; empty for none.
+        why: the id of one that is asked about: where it ranks and why it was not found; empty for none.
         wrong: a sentence for each thing in the address that cannot be used.
     """
 
@@ -37,6 +38,7 @@ class Asked(NamedTuple):
     by: Measure
     least: float
     passage: str
+    why: str
     view: View
     oldest_first: bool
     wrong: tuple[str, ...]
@@ -60,7 +62,7 @@ def read(here: Here) -> Asked:
     if since and until and since > until:
         wrong.append(f"The first day, {since}, is after the last, {until}: no passage is between them.")
     return Asked(
-        query=params.get("q", ""),
+        query=address.text("q", QUERY_CHARS, wrong),
         wanted=PassageFilter(
             tags=tuple(params.get_all("tags")),
             sources=tuple(params.get_all("source")),
@@ -75,6 +77,7 @@ def read(here: Here) -> Asked:
         by=address.one("by", get_args(Measure), "score", wrong),
         least=_threshold(wrong),
         passage=params.get("passage", ""),
+        why=params.get("why", ""),
         view=address.one("view", get_args(View), "passages", wrong),
         oldest_first=params.get("order", "") == "oldest",
         wrong=tuple(wrong),

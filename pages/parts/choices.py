@@ -240,9 +240,9 @@ def message_draft(agent_id: str, id: str, field: str) -> str:
     return f"message-draft:{agent_id}:{id}:{field}"
 
 
-def search_again(agent_id: str) -> str:
-    """Key of (event of the agent's search that is run again, `then` or `today`); absent before."""
-    return f"search-again:{agent_id}"
+def search_again(agent_id: str, storage: str) -> str:
+    """Key of (event of the agent's search of a storage that is run again, `then` or `today`); absent before."""
+    return f"search-again:{agent_id}:{storage}"
 
 
 def sql_draft(agent_id: str) -> str:

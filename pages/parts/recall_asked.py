@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from memgpt_core.message_search import MessageFilter, Mode, Where
+from memgpt_core.message_search import TEXT_CHARS_MOST, MessageFilter, Mode, Where
 from memgpt_core.views.blocks import AUTHORS
 from memgpt_core.views.messages import KINDS, ROLES
 from pages.parts import address, moment
@@ -52,12 +52,24 @@ _WHERE = re.compile(r"(evicted|back):([0-9]{1,15})")
 
 
 class Asked(NamedTuple):
-    """What is asked: the filter, the message that is open (its id, or empty), and what cannot be used, in sentences."""
+    """What is asked.
+
+    Attributes:
+        message: the id of the one that is open; empty for none.
+        why: the id of one that is asked about: where it ranks and why it was not found; empty for none.
+        wrong: a sentence for each thing in the address that cannot be used.
+    """
 
     wanted: MessageFilter
     message: str
+    why: str
     view: View
     wrong: tuple[str, ...]
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the list is what the agent's own search finds."""
+        return self.view == "messages" and self.wanted.mode == "ranked" and bool(self.wanted.text.strip())
 
     @property
     def key(self) -> str:
@@ -71,7 +83,7 @@ def read(here: Here) -> Asked:
     params = st.query_params
     where, where_seq = _where(wrong)
     wanted = MessageFilter(
-        text=params.get("q", ""),
+        text=address.text("q", TEXT_CHARS_MOST, wrong),
         mode=address.one("mode", get_args(Mode), "phrase", wrong),
         thoughts=params.get("thoughts", "") == "yes",
         roles=address.some("role", ROLES, wrong),
@@ -85,7 +97,7 @@ def read(here: Here) -> Asked:
         where_seq=where_seq,
     )
     view = address.one("view", get_args(View), "messages", wrong)
-    return Asked(wanted, params.get("message", ""), view, tuple(wrong))
+    return Asked(wanted, params.get("message", ""), params.get("why", ""), view, tuple(wrong))
 
 
 def draw(here: Here, asked: Asked) -> None:
@@ -96,6 +108,7 @@ def draw(here: Here, asked: Asked) -> None:
             "Search every message",
             placeholder="Search, or leave it empty to list all",
             icon=":material/search:",
+            max_chars=TEXT_CHARS_MOST,
             **address.field("recall:q", wanted.text),
         )
         st.selectbox(

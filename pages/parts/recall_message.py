@@ -7,7 +7,7 @@ import streamlit as st
 from memgpt_core.views.blocks import AUTHORS
 from memgpt_core.views.messages import Whereabouts, effect_of_deleting, speaker, stays, whereabouts
 from memgpt_core.views.passages import visible
-from pages.parts import address, choices, journey_links, recall_editor, recall_picked, recall_rows
+from pages.parts import address, choices, hits, journey_links, recall_editor, recall_list, recall_picked, recall_rows
 from pages.parts.frame import Here, attempt
 from pages.parts.markup import chip, details, escape, heading, line, text_box, wrap
 from pages.parts.recall_asked import Asked
@@ -37,6 +37,8 @@ def draw(here: Here, asked: Asked) -> None:
     place = whereabouts(row, here.state)
     with st.container(gap="small", key="message"):
         _head(here, row, place)
+        if asked.ranked:
+            hits.why(recall_list.why_not(here, asked, id), here.ws.projections.weights, "recall")
         if st.session_state.get(choices.message_editing(here.ws.agent_id, id)) is not None and here.at is None:
             recall_editor.draw(here, row, deleted=not place.tier)
         else:
