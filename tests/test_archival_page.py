@@ -225,6 +225,11 @@ def test_a_search_that_finds_nothing_under_a_filter_says_so(ws: Workspace) -> No
     app = page(ws, q="cat", tags="dogs")
     assert not shown(app)
     assert any("with these filters" in info.value for info in app.info)
+    for query in ("the of and", "猫", "\x00\u202e", "'; DROP TABLE passages; --", "x " * 50_000):
+        app.query_params["q"] = query
+        again(app)
+        assert not app.error
+    assert "Of the 100,000 characters that are looked for only the first 4,000 are read." in warnings(app)
 
 
 # --- editing ------------------------------------------------------------------------------------------------------
