@@ -10,6 +10,7 @@ store lacks is what changed in the rows since its position.
 """
 
 import atexit
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -50,6 +51,7 @@ FLUSH_EVERY_S = 1.0
 RETRY_AFTER_S = 5.0
 STOP_WITHIN_S = 10.0
 CATCH_UP_EVENTS = 4000
+_ID = re.compile(r"[mp][0-9]{1,15}(\.[0-9]{1,9})?")
 VECTORS_BEHIND_MOST = 50_000
 """A search reads the vectors of no more events than this itself."""
 
@@ -180,14 +182,17 @@ class Projections:
         exclude: Sequence[str] = (),
         floor: float | None = None,
         signals: SignalsWanted = "both",
-        session: int | None = None,
+        **narrow: Any,
     ) -> Found:
         """Search recall storage; dates are UTC days, both included; `signals` can have one half rank alone.
+
+        `narrow` has the further filters of a `Scope` (session, since_us, before_us, text, also), and `floor` finds
+        more as in `archival`.
 
         Raises:
             ValueError: a date that is not YYYY-MM-DD.
         """
-        scope = Scope("messages", 0, roles=tuple(roles), start=start, end=end, exclude=tuple(exclude), session=session)
+        scope = Scope("messages", 0, roles=tuple(roles), start=start, end=end, exclude=tuple(exclude), **narrow)
         return self._find(scope, query, page, page_size, at, How(floor, signals))
 
     def archival(
@@ -231,6 +236,8 @@ class Projections:
 
         `narrow` has the other filters of a `Scope`.
         """
+        if not _ID.fullmatch(id):
+            return WhyNot(id, None, None, 0, "No message (m12) and no passage (p34) is called so.")
         table = "messages" if id.startswith("m") else "passages"
         narrow = {"roles": INDEXED_ROLES, **narrow} if table == "messages" else narrow
         given: dict[str, Any] = {

@@ -46,6 +46,10 @@ WORDS_CONTEXT = Context(before=0.5, after=0.3)
 VECTORS_CONTEXT = Context(before=0.5, after=0.2)
 
 
+NEAR_UNDER = 0.2
+"""How far under the floor of an embedder a row still counts as a near miss, as a cosine."""
+
+
 class Weights(NamedTuple):
     """What each signal is worth in the sum.
 
@@ -59,6 +63,11 @@ class Weights(NamedTuple):
     words: float
     floor: float
     kept: int
+
+    @property
+    def near(self) -> float:
+        """The cosine from which a row that is no match is a near miss."""
+        return max(0.05, self.floor - NEAR_UNDER)
 
 
 LEXICAL = Weights(vectors=0.1, words=1.0, floor=0.35, kept=0)

@@ -33,6 +33,19 @@ from memgpt_core.similarity import Similarity
 from memgpt_core.stores.matrix import Vector
 from memgpt_core.stores.versions import NONE, Mask, Part, Places
 
+_FILTER_NAMES = {
+    "roles": "who it is from",
+    "start": "the first day",
+    "since_us": "the first day",
+    "end": "the last day",
+    "before_us": "the last day",
+    "exclude": "what the agent has before its eyes anyway",
+    "sources": "the source",
+    "authors": "who wrote it",
+    "text": "a part of the text",
+}
+"""A filter as a person knows it; one that is not here is called as it is."""
+
 SignalsWanted = Literal["both", "words", "vectors"]
 """Which halves of a search run."""
 
@@ -172,12 +185,10 @@ class Search:
         vector = self._vector(query, how)
         with self._hot.lock:
             hot = self._hot.tables[scope.table]
-            standing = hot.versions.standing(scope.n, (), ()) & (hot.versions.column("born") == number(id))
-            places = np.flatnonzero(standing)
+            named = hot.versions.column("born") == number(id)
+            places = np.flatnonzero(hot.versions.standing(scope.n, (), ()) & named)
             if not len(places):
-                known = number(id) in hot.versions.column("born")
-                gone = "It was deleted" if known else "There is no such row, or it has no text,"
-                return WhyNot(id, None, None, 0, f"{gone} as of event {scope.n:,}.")
+                return WhyNot(id, None, None, 0, _not_there(hot.versions.column("seq_from")[named], scope.n))
             if kept_out := self._filters(scope, id):
                 return WhyNot(id, None, None, 0, f"A filter leaves it out: {', '.join(kept_out)}.")
             ranking = self.rank(scope, query, vector, how)
@@ -203,22 +214,26 @@ class Search:
         everything = np.ones(hot.versions.size, np.bool_)
         near = self._similarity.near(hot, vector, everything, beside, floor=2.0, size=0, also=places)
         if not len(near.places):
-            return WhyNot(id, None, None, total, f"{words or 'It cannot be compared'}; it is not embedded.")
+            return WhyNot(id, None, None, total, f"{words or 'It cannot be compared'}; it has no vector.")
         cosine = float(near.cosines[0])
         better = near.rough[hot.versions.passing(self._part(scope))] > cosine
         hit = Hit(id=id, score=0.0, vector_rank=1 + int(better.sum()), vector_score=cosine)
         floor = self._floor(how)
-        under = f"its cosine, {cosine:.3f}, is under {floor:g}"
+        under = f"its similarity (cosine) is {cosine:.3f}; from {floor:g} on it would be found without a common word"
         return WhyNot(id, None, hit, total, f"{words}, and {under}." if words else f"{under.capitalize()}.")
 
     def _filters(self, scope: Scope, id: str) -> list[str]:
-        """The filters that a row does not pass, each alone."""
-        found = []
+        """The filters that a row does not pass, each alone, as a person knows them."""
         bare = Scope(scope.table, scope.n)
-        for name, value in scope._asdict().items():
-            if name in ("table", "n") or value == getattr(bare, name):
-                continue
-            where, params = bare._replace(**{name: value}).where()
+        alone = {
+            _FILTER_NAMES.get(name, name): bare._replace(**{name: value})
+            for name, value in scope._asdict().items()
+            if name not in ("table", "n", "also") and value != getattr(bare, name)
+        }
+        alone |= {more.name: bare._replace(also=(more,)) for more in scope.also}
+        found = []
+        for name, one in alone.items():
+            where, params = one.where()
             if not self._query(f"SELECT 1 AS one FROM {scope.table} WHERE {where} AND id = $id", {**params, "id": id}):
                 found.append(name)
         return found
@@ -337,6 +352,13 @@ def _by_id(hot: HotTable, places: Places, values: NDArray[np.float64]) -> dict[s
 
 def _ranks(scores: Mapping[str, float]) -> dict[str, int]:
     return {id: rank for rank, id in enumerate(sorted(scores, key=lambda id: (-scores[id], age(id))), 1)}
+
+
+def _not_there(began: NDArray[np.int64], n: int) -> str:
+    """Why a row does not stand as of event `n`, whose versions began at these events."""
+    if not len(began):
+        return "Nothing has this id, or it has no text."
+    return f"It was deleted by event {n:,}." if began.min() <= n else f"It came only after event {n:,}."
 
 
 def _off_page(place: int, page: int, page_size: int) -> str:

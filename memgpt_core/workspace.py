@@ -44,7 +44,7 @@ from memgpt_core.projections import Projections
 from memgpt_core.prompt import scaled, stamp
 from memgpt_core.rerunning import Rerunning
 from memgpt_core.review import COUNT_SAID, NEWEST_SAID, budget_tokens, trigger_text
-from memgpt_core.search import Found
+from memgpt_core.search import Found, WhyNot
 from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.state import Asked, Provenance, State
 from memgpt_core.stores import sandbox
@@ -178,6 +178,10 @@ class Workspace:
     def archival(self, query: str, **scope: Any) -> Found:
         """Search archival storage; see `Projections.archival`."""
         return self.projections.archival(query, **scope)
+
+    def why_not(self, id: str, query: str, **scope: Any) -> WhyNot:
+        """Where a message or passage ranks in a search, and what kept it out; see `Projections.why_not`."""
+        return self.projections.why_not(id, query, **scope)
 
     def reembed(self) -> None:
         """Embed in the background what has no vector; `projections.reembedding` says how far it is."""

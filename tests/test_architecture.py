@@ -265,6 +265,7 @@ SHOWN = {
     "connection",
     "trial",
     "message_search",
+    "search",
     "passages",
     "duplicates",
 } | {"edits.passages", "comparing"}

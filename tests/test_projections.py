@@ -623,18 +623,21 @@ def test_why_not_says_what_kept_an_item_out(home: Path) -> None:
         assert "page 2" in there.why
         assert live.why_not(seventh, "heron", page=2).why == ""
         assert "deleted" in live.why_not(gone, "heron").why
-        assert "no such row" in live.why_not("p999", "heron").why
+        assert "Nothing has this id" in live.why_not("p999", "heron").why
+        assert "It came only after event 5." in live.why_not("p9", "heron", at=5).why
+        for strange in ("", "p", "x1", "m-1", "pħ1", "m" + "9" * 99, "'; DROP TABLE messages"):
+            assert "is called so" in live.why_not(strange, "heron").why
         assert (
             live.why_not("p2", "heron", tags=("fish",), start="2027-01-01").why
-            == "A filter leaves it out: tags, start."
+            == "A filter leaves it out: tags, the first day."
         )
         stone = live.why_not("p10", "heron")
         assert stone.place is None
         assert stone.hit is not None
         assert stone.hit.vector_rank == 9
         assert "no word" in stone.why
-        assert "is under 0.35" in stone.why
-        assert "not embedded" in live.why_not("m12", "heron").why
+        assert "from 0.35 on" in stone.why
+        assert "has no vector" in live.why_not("m12", "heron").why
 
 
 @pytest.mark.parametrize(
