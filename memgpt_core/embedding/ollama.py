@@ -36,14 +36,18 @@ REFUSALS_CAP = 3
 _Vector = NDArray[np.float32]
 
 
+class _Unfit(ModelUnavailable):
+    """An answer that has not one vector a text; which of them is at fault it does not say."""
+
+
 class _Tally:
     """What became of the texts of one call, tried one by one."""
 
     def __init__(self) -> None:
         self.taken = False
-        self.refusals: list[Refused] = []
+        self.refusals: list[ModelUnavailable] = []
 
-    def refused(self, refusal: Refused) -> None:
+    def refused(self, refusal: ModelUnavailable) -> None:
         """Note that a single text was refused; raises it when it seems that none will be taken."""
         self.refusals.append(refusal)
         if not self.taken and len(self.refusals) >= REFUSALS_CAP:
@@ -110,8 +114,8 @@ class OllamaEmbedder:
         except ContextOverflow as overflow:
             if len(texts) == 1:
                 return [self._of_halves(texts[0], overflow, tally)]
-        except Refused as refused:
-            if refused.status not in (400, 500):
+        except (Refused, _Unfit) as refused:
+            if isinstance(refused, Refused) and refused.status not in (400, 500):
                 raise
             if len(texts) == 1:
                 tally.refused(refused)
@@ -141,19 +145,22 @@ class OllamaEmbedder:
         answer = ollama_http.ask(self.host, "POST", "/api/embed", content, self._limits, model=self._model)
         rows = embeddings(streams.run(answer))
         if len(rows) != len(texts):
-            raise ModelUnavailable(
+            raise _Unfit(
                 f"The embedding model {self._model} gave {len(rows)} vectors for {len(texts)} texts. Restart the model "
                 "server, or choose another embedding model."
             )
         dims = {len(row) for row in rows}
-        self.dim = self.dim or max(dims)
-        if dims != {self.dim} or not self.dim:
+        if not self.dim and len(dims) == 1:
+            (self.dim,) = dims
+        if self.dim not in dims or not self.dim:
             raise ModelUnavailable(
                 f"The embedding model {self._model} gives vectors of {max(dims)} numbers and not of {self.dim}: the "
-                "model has changed on the server. Choose it anew, so that everything is embedded again."
+                "model has changed on the server. Press “Embed them again” under Archival storage, and everything is "
+                "embedded anew."
             )
-        # A null stands where the model computed no number; its text counts as not embedded.
-        return [_unit(np.array(row, dtype=np.float64)) for row in rows]
+        # A null stands where the model computed no number; such a text, and one whose vector has another size than
+        # its neighbours', counts as not embedded.
+        return [_unit(np.array(row, dtype=np.float64)) if len(row) == self.dim else None for row in rows]
 
     # --- texts longer than the model takes ---------------------------------------------------------------------
 
