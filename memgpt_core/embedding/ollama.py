@@ -31,7 +31,9 @@ SHORTEST_CHARS = 32
 """A text this short that is still too long for the model is refused rather than split."""
 
 REFUSALS_CAP = 3
-"""Single texts refused before any was taken; after them the model, not the text, is at fault."""
+"""So many single texts refused in a row, and a plain one is tried: if it is refused too, the model is at fault."""
+
+PLAIN = "some text"
 
 _Vector = NDArray[np.float32]
 
@@ -41,17 +43,23 @@ class _Unfit(ModelUnavailable):
 
 
 class _Tally:
-    """What became of the texts of one call, tried one by one."""
+    """What became of the texts of one call, tried one by one: whether any was taken, and the refusals."""
 
     def __init__(self) -> None:
-        self.taken = False
+        self.any_taken = False
         self.refusals: list[ModelUnavailable] = []
+        self._in_a_row = 0
 
-    def refused(self, refusal: ModelUnavailable) -> None:
-        """Note that a single text was refused; raises it when it seems that none will be taken."""
+    def taken(self) -> None:
+        """Some texts were taken."""
+        self.any_taken = True
+        self._in_a_row = 0
+
+    def refused(self, refusal: ModelUnavailable) -> bool:
+        """Note that a single text was refused; whether it is time to see if any text is taken."""
         self.refusals.append(refusal)
-        if not self.taken and len(self.refusals) >= REFUSALS_CAP:
-            raise refusal
+        self._in_a_row += 1
+        return self._in_a_row % REFUSALS_CAP == 0
 
 
 class OllamaEmbedder:
@@ -97,7 +105,7 @@ class OllamaEmbedder:
         made: list[_Vector | None] = []
         for at in range(0, len(rows), BATCH):
             made += self._batch([part for _, part in rows[at : at + BATCH]], tally)
-        if tally.refusals and not tally.taken:
+        if tally.refusals and not tally.any_taken:
             raise tally.refusals[-1]
         found: dict[int, list[_Vector | None]] = {}
         for (row, _), vector in zip(rows, made, strict=True):
@@ -118,10 +126,12 @@ class OllamaEmbedder:
             if isinstance(refused, Refused) and refused.status not in (400, 500):
                 raise
             if len(texts) == 1:
-                tally.refused(refused)
+                if tally.refused(refused):
+                    # Raises, when the model takes nothing any more: so the texts were not what it refused.
+                    self._ask([PLAIN])
                 return [None]
         else:
-            tally.taken = True
+            tally.taken()
             return made
         middle = len(texts) // 2
         return self._batch(texts[:middle], tally) + self._batch(texts[middle:], tally)
