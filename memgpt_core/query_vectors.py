@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from memgpt_core.embedding.base import Embedder
+from memgpt_core.embedding.batching import joins
 from memgpt_core.events import clean
 from memgpt_core.stores.matrix import Vector
 from memgpt_core.stores.query_cache import QueryCache
@@ -46,9 +47,9 @@ class QueryVectors:
         return vector if _usable(vector) else None
 
     def wanted(self, text: str) -> list[str]:
-        """The query as it is embedded, if its vector must be asked for; else it is held ready."""
+        """The query as it is embedded, if its vector is to be asked for along with texts; a known one is held ready."""
         query = as_embedded(text)
-        if not query.strip():
+        if not query.strip() or not joins(self._embedder):
             return []
         vector = self._known(query)
         if vector is None:

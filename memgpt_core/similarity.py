@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memgpt_core.embedding.base import Embedder
+from memgpt_core.embedding.batching import joins
 from memgpt_core.errors import ModelUnavailable
 from memgpt_core.hot import INDEXED as INDEXED
 from memgpt_core.hot import INDEXED_ROLES as INDEXED_ROLES
@@ -95,13 +96,13 @@ class Similarity:
         if most is not None and len(self.not_embedded()) > most:
             return
         with self._embedding:
-            for table in INDEXED:
+            for tables in [tuple(INDEXED)] if joins(self._embedder) else [(table,) for table in INDEXED]:
                 with self._hot.lock:
-                    wanted = self._wanted(table)
+                    wanted = [(table, seq) for table in tables for seq in self._wanted(table)]
                 for at in range(0, len(wanted), EMBED_BATCH):
                     if not go_on():
                         return
-                    self._embed(table, wanted[at : at + EMBED_BATCH], self._queries.wanted(query))
+                    self._embed(wanted[at : at + EMBED_BATCH], self._queries.wanted(query))
 
     def not_embedded(self) -> frozenset[str]:
         """Ids of current items that are found by words only."""
@@ -188,11 +189,14 @@ class Similarity:
         lacking = matrix.lacking().items()
         return [int(began[at]) for at, hashes in lacking if not all(hash in self.refused for hash in hashes)]
 
-    def _embed(self, table: str, seqs: Sequence[int], along: Sequence[str]) -> None:
-        found = self._query(
-            f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs))",
-            {"seqs": list(seqs)},
-        )
+    def _embed(self, began: Sequence[tuple[str, int]], along: Sequence[str]) -> None:
+        """Embed the texts that began in these tables at these events, and queries along with them."""
+        found = []
+        for table in INDEXED:
+            found += self._query(
+                f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs))",
+                {"seqs": [seq for of, seq in began if of == table]},
+            )
         if not found:
             return
         texts = {row["hash"]: self._pieces(row["text"]) for row in found}

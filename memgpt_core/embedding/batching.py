@@ -45,6 +45,11 @@ class Sent(NamedTuple):
     request_s: float
 
 
+def joins(embedder: Embedder) -> bool:
+    """Whether what this embedder is asked for at one time should be asked for at once."""
+    return isinstance(embedder, Batching) and embedder.on
+
+
 class _Ask:
     """One asker's texts, and their vectors once they are there."""
 
