@@ -111,15 +111,21 @@ def test_a_lone_query_waits_a_small_share_of_what_a_request_takes() -> None:
             waited.append(timeout or 0.0)
             return True
 
-    now = iter(range(10**6))
-    front = Batching(HASHING, timer=lambda: next(now) / 1000)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batching.threading, "Event", Watched)
+    def waits(request_s: float) -> list[float]:
+        now = iter(range(10**6))
+        front = Batching(HASHING, timer=lambda: next(now) * request_s)
+        waited.clear()
         for number in range(3):
             front.embed([f"query {number}"])
-    first, *later = waited
-    assert first == batching.WAIT_MOST_S, "what a request takes is not known yet"
-    assert later == pytest.approx([0.001 * batching.WAIT_SHARE] * 2)
+        return list(waited)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batching.threading, "Event", Watched)
+        assert waits(0.020) == pytest.approx([batching.WAIT_MOST_S, 0.001, 0.001]), (
+            "first it is not known what it takes"
+        )
+        assert waits(10.0) == [batching.WAIT_MOST_S] * 3
+        assert waits(0.001) == [batching.WAIT_MOST_S], "an embedder that answers at once makes nobody wait"
 
 
 def test_a_bad_text_fails_for_who_sent_it_and_for_nobody_else(patient: None) -> None:

@@ -24,6 +24,9 @@ WAIT_MOST_S = 0.003
 WAIT_SHARE = 0.05
 """How much of what a request takes the first asker may wait for others."""
 
+WAIT_LEAST_S = 0.0002
+"""For less than this nobody waits: going to sleep takes longer, and who comes in so short a time is an accident."""
+
 APART_WITHIN_S = 5.0
 """A shared request that took longer than this to fail is not made again for each: the server is what is slow."""
 
@@ -176,7 +179,8 @@ class Batching:
     def _wait_s(self) -> float:
         with self._lock:
             # Not known yet: as long as it may be, once.
-            return min(WAIT_MOST_S, WAIT_SHARE * min(self._took)) if self._took else WAIT_MOST_S
+            wait_s = min(WAIT_MOST_S, WAIT_SHARE * min(self._took)) if self._took else WAIT_MOST_S
+            return wait_s if wait_s >= WAIT_LEAST_S else 0.0
 
     # --- asking ------------------------------------------------------------------------------------------------
 
