@@ -129,5 +129,7 @@ class Indexing:
             late = sorted(self._bare[table].difference(lacking)) if self._embedder else []
             if late:
                 sql = f"SELECT id, seq_from, text FROM {table} WHERE id IN (SELECT unnest($ids)) AND seq_to IS NULL"
-                self._merge(table, self._query(sql, {"ids": late}))
-                self._bare[table] -= set(late)
+                rows = self._query(sql, {"ids": late})
+                # Which have their vector now, merging says itself; those that stand no more need none.
+                self._bare[table] -= set(late).difference(row["id"] for row in rows)
+                self._merge(table, rows)

@@ -75,6 +75,15 @@ class Status(NamedTuple):
     error: str
 
 
+class _Finding(NamedTuple):
+    """What one embedding model, or none, finds with: replaced as a whole, so that no search has half of each."""
+
+    embedder: Embedder | None
+    hot: HotTier
+    similarity: Similarity | None
+    search: Search
+
+
 class Projections:
     """The three stores of one agent and the thread that lets them follow its log.
 
@@ -90,20 +99,23 @@ class Projections:
         *,
         read: Reader,
         documents: ColdStorage | None = None,
+        renewed: Callable[[], Embedder | None] = lambda: None,
     ) -> None:
-        """Open the stores in `folder`; `documents` is the home's cold storage, for what the log names of it."""
+        """Open the stores in `folder`.
+
+        `documents` is the home's cold storage, for what the log names of it. `renewed` gives the embedder as its server
+        has it now: its vectors may have another size than before.
+        """
         self.folder = folder
         self.documents = documents
         self._opens = documents.open if documents else nothing_kept
         self._read = read
         self._vectors = vectors
-        self._embedder = embedder
+        self._renewed = renewed
         self._rows = RecallStore(folder / "rows.duckdb", self._opens)
         self.rebuilt_because = self._rows.rebuilt_because
-        self._hot = HotTier(folder, self._select, embedder.dim if embedder else 0)
-        self._similarity = Similarity(vectors, embedder, self._select, self._hot) if embedder else None
+        self._finding = self._find_with(embedder)
         self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
-        self._search = Search(self._select, self._hot, self._similarity, self.weights)
         self.reembedding = Reembedding(self.reembed)
         self._last_seq = self._rows.position
         self._pending: list[tuple[int, list[Change]]] = []
@@ -115,6 +127,24 @@ class Projections:
         self._work = threading.Event()
         self._hurry = threading.Event()
         self._flusher: threading.Thread | None = None
+
+    def _find_with(self, embedder: Embedder | None) -> _Finding:
+        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0)
+        similarity = Similarity(self._vectors, embedder, self._select, hot) if embedder else None
+        weigh = weights(embedder.name) if embedder else LEXICAL
+        return _Finding(embedder, hot, similarity, Search(self._select, hot, similarity, weigh))
+
+    @property
+    def _hot(self) -> HotTier:
+        return self._finding.hot
+
+    @property
+    def _similarity(self) -> Similarity | None:
+        return self._finding.similarity
+
+    @property
+    def _embedder(self) -> Embedder | None:
+        return self._finding.embedder
 
     # --- what the journal calls ---------------------------------------------------------------------
 
@@ -243,9 +273,10 @@ class Projections:
         given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in narrow.items()
         }
-        position, how = self._held(query, How(floor, signals))
+        finding = self._finding
+        position, how = self._held(finding, query, How(floor, signals))
         scope = Scope(table, position if at is None else at, **given)
-        return self._search.why_not(scope, id, query, page, page_size, how)
+        return finding.search.why_not(scope, id, query, page, page_size, how)
 
     @property
     def weights(self) -> Weights:
@@ -277,6 +308,11 @@ class Projections:
         return False
 
     @property
+    def answers(self) -> bool:
+        """Whether the embedder answered when it was asked last."""
+        return self._similarity is not None and not self._similarity.error
+
+    @property
     def embedding_fault(self) -> str:
         """Why something is not embedded, a sentence; empty while it is on its way."""
         similarity = self._similarity
@@ -294,8 +330,12 @@ class Projections:
         similarity = self._similarity
         if similarity is None:
             return Reembedded(0, 0, "This agent has no embedding model: searches go by words. Choose one in Settings.")
+        renewed = self._renewed()
         self._drain()
         with self._indexing:
+            if renewed and self._embedder and (renewed.name, renewed.dim) != (self._embedder.name, self._embedder.dim):
+                self._take_over(self._find_with(renewed))
+                similarity = self._finding.similarity or similarity
             similarity.sync(self._rows.position)
             similarity.refused.clear()
             wanted = len(self.not_embedded())
@@ -308,6 +348,50 @@ class Projections:
             self._attempt("index", lambda: self._index.follow(self._rows.position, self.not_embedded()))
         left = len(self.not_embedded())
         return Reembedded(wanted - left, left, self.embedding_fault)
+
+    def succeed(
+        self, embedder: Embedder, told: Callable[[int, int], None], go_on: Callable[[], bool], then: Callable[[], None]
+    ) -> bool:
+        """Embed everything with another embedder, while the present one answers; then let it answer and call `then`.
+
+        False when `go_on` said no before it was done.
+
+        Raises:
+            ModelUnavailable: the other one cannot be asked now; what it has embedded is kept for the next time.
+            StoreBroken: the vectors or rows cannot be used now.
+        """
+        coming = self._find_with(embedder)
+        similarity = coming.similarity
+        assert similarity is not None
+        wanted = 0
+
+        def goes_on() -> bool:
+            told(wanted - len(similarity.not_embedded()), wanted)
+            return go_on()
+
+        while go_on():
+            self._drain()
+            position = self._rows.position
+            coming.hot.sync(position)
+            similarity.sync(position)
+            wanted = max(wanted, len(similarity.not_embedded()))
+            similarity.embed(go_on=goes_on)
+            with self._indexing, self._draining:
+                self._drain()
+                # Nobody waits for what came meanwhile, unless it is too much for a search to embed itself.
+                if go_on() and self._rows.position - position <= EMBED_IN_SEARCH:
+                    self._take_over(coming)
+                    then()
+                    return True
+        return False
+
+    def _take_over(self, coming: _Finding) -> None:
+        """Find with another embedder from now on; whoever holds the indexing may call this."""
+        self._index.close()
+        self._finding = coming
+        self._index = Indexing(self.folder / "index.lance", self._vectors, coming.embedder, self._select)
+        self._errors["vectors"] = ""
+        self._work.set()
 
     @contextmanager
     def at_rest(self) -> Iterator[Path]:
@@ -468,28 +552,25 @@ class Projections:
     # --- searching ----------------------------------------------------------------------------------
 
     def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None, how: How) -> Found:
-        position, how = self._held(query, how)
-        return self._search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
+        finding = self._finding
+        position, how = self._held(finding, query, how)
+        return finding.search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
 
-    def _held(self, query: str, how: How) -> tuple[int, How]:
+    def _held(self, finding: _Finding, query: str, how: How) -> tuple[int, How]:
         """Have all that was committed held for a search: (the last event, how to search with what is held)."""
         self._drain()
         position = self._rows.position
         if query.strip():
-            self._hot.sync(position)
-            if self._similarity and how.signals != "words":
-                if self._similarity.behind(position) > VECTORS_BEHIND_MOST:
+            finding.hot.sync(position)
+            similarity = finding.similarity
+            if similarity and how.signals != "words":
+                if similarity.behind(position) > VECTORS_BEHIND_MOST:
                     # A whole life's vectors take seconds to read: the thread does it, and words answer meanwhile.
                     self._work.set()
                     self._hurry.set()
                     return position, how._replace(signals="words")
-                self._attempt("vectors", lambda: self._embed_new(position))
+                self._attempt("vectors", lambda: _embed_new(similarity, position, query))
         return position, how
-
-    def _embed_new(self, position: int) -> None:
-        if self._similarity:
-            self._similarity.sync(position)
-            self._similarity.embed(most=EMBED_IN_SEARCH)
 
     # --- the thread ---------------------------------------------------------------------------------
 
@@ -525,3 +606,8 @@ class Projections:
         self._hurry.set()
         if self._flusher and self._flusher is not threading.current_thread():
             self._flusher.join(timeout=STOP_WITHIN_S)
+
+
+def _embed_new(similarity: Similarity, position: int, query: str) -> None:
+    similarity.sync(position)
+    similarity.embed(most=EMBED_IN_SEARCH, query=query)

@@ -6,27 +6,26 @@ them for whoever has one vector a text. Never embeds a known text again. Does no
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from memgpt_core.embedding.base import Embedder
+from memgpt_core.embedding.batching import joins
 from memgpt_core.errors import ModelUnavailable
 from memgpt_core.hot import INDEXED as INDEXED
 from memgpt_core.hot import INDEXED_ROLES as INDEXED_ROLES
 from memgpt_core.hot import ROWS_AT_ONCE, HotTable, HotTier
 from memgpt_core.hot import Query as Query
 from memgpt_core.queries import PIECE_CHARS, pieces
+from memgpt_core.query_vectors import QueryVectors
 from memgpt_core.ranking import SEMANTIC, weights
 from memgpt_core.stores.matrix import NEAR, NO_COSINE, Cosines, Vector, VectorMatrix
 from memgpt_core.stores.vectors import VectorStore, text_hash
 from memgpt_core.stores.versions import NONE, Began, Mask, Places
 
 EMBED_BATCH = 256
-QUERIES_KEPT = 256
-QUERY_CHARS = 4000
 
 
 class Near(NamedTuple):
@@ -60,7 +59,7 @@ class Similarity:
         self._query = query
         self._hot = hot
         self._embedding = threading.Lock()
-        self._queries: OrderedDict[str, Vector | None] = OrderedDict()
+        self._queries = QueryVectors(vectors.queries, embedder)
         self._splits = weights(embedder.name) is SEMANTIC
 
     @property
@@ -86,8 +85,10 @@ class Similarity:
                     if (matrix := self._matrices()[table]).position < position:
                         self._sync(table, matrix, min(position, matrix.position + ROWS_AT_ONCE))
 
-    def embed(self, most: int | None = None, go_on: Callable[[], bool] = lambda: True) -> None:
+    def embed(self, most: int | None = None, go_on: Callable[[], bool] = lambda: True, query: str = "") -> None:
         """Embed texts that lack a vector: all of them, or only if they are at most `most`; `go_on` can stop it.
+
+        A `query` that is asked next goes along with them, so that a search right after something new makes one request.
 
         Raises:
             ModelUnavailable: the embedder cannot be used now; what was embedded until then is kept.
@@ -95,13 +96,13 @@ class Similarity:
         if most is not None and len(self.not_embedded()) > most:
             return
         with self._embedding:
-            for table in INDEXED:
+            for tables in [tuple(INDEXED)] if joins(self._embedder) else [(table,) for table in INDEXED]:
                 with self._hot.lock:
-                    wanted = self._wanted(table)
+                    wanted = [(table, one) for table in tables for one in self._wanted(table)]
                 for at in range(0, len(wanted), EMBED_BATCH):
                     if not go_on():
                         return
-                    self._embed(table, wanted[at : at + EMBED_BATCH])
+                    self._embed(wanted[at : at + EMBED_BATCH], self._queries.wanted(query))
 
     def not_embedded(self) -> frozenset[str]:
         """Ids of current items that are found by words only."""
@@ -141,22 +142,13 @@ class Similarity:
 
     def query_vector(self, text: str) -> Vector | None:
         """The query's vector; None when the embedder cannot be used now or the text has nothing to embed."""
-        text = text[:QUERY_CHARS]
-        with self._hot.lock:
-            if text in self._queries:
-                self._queries.move_to_end(text)
-                return self._queries[text]
         try:
-            vector = self._embedder.embed([text])[0]
+            vector = self._queries.of(text)
         except ModelUnavailable as error:
             self.error = str(error)
             return None
-        usable = vector if np.isfinite(vector).all() and vector.any() else None
-        with self._hot.lock:
-            self._queries[text] = usable
-            if len(self._queries) > QUERIES_KEPT:
-                self._queries.popitem(last=False)
-        return usable
+        self.error = ""
+        return vector
 
     # --- the matrices -----------------------------------------------------------------------------------------
 
@@ -198,12 +190,16 @@ class Similarity:
         wanted = [at for at, hashes in lacking if not all(hash in self.refused for hash in hashes)]
         return matrix.versions.began(np.array(wanted, np.int64))
 
-    def _embed(self, table: str, began: Sequence[Began]) -> None:
-        found = self._query(
-            f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs)) AND "
-            "id IN (SELECT unnest($ids))",
-            {"seqs": [one.seq_from for one in began], "ids": [one.id for one in began]},
-        )
+    def _embed(self, lacking: Sequence[tuple[str, Began]], along: Sequence[str]) -> None:
+        """Embed the texts that began in these tables at these events, and queries along with them."""
+        found = []
+        for table in INDEXED:
+            began = [one for of, one in lacking if of == table]
+            found += self._query(
+                f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs)) AND "
+                "id IN (SELECT unnest($ids))",
+                {"seqs": [one.seq_from for one in began], "ids": [one.id for one in began]},
+            )
         if not found:
             return
         texts = {row["hash"]: self._pieces(row["text"]) for row in found}
@@ -213,12 +209,15 @@ class Similarity:
         )
         asked = [hash for hash in wanted if hash not in known]
         try:
-            made = self._embedder.embed([wanted[hash] for hash in asked])
+            made = self._embedder.embed([wanted[hash] for hash in asked] + list(along))
         except ModelUnavailable as error:
             self.error = str(error)
             raise
         self.error = ""
-        vectors = {**known, **dict(zip(asked, made, strict=True))}
+        vectors = {**known, **dict(zip(asked, made, strict=False))}
+        for query, vector in zip(along, made[len(asked) :], strict=True):
+            self._queries.keep(query, vector)
+        self._queries.embedded({hash: vectors[hash] for hash, parts in texts.items() if len(parts) == 1})
         for row, parts in texts.items():
             if len(parts) > 1:
                 vectors[row] = _mean([vectors[hash] for hash in _named(row, parts)])

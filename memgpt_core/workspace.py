@@ -5,7 +5,7 @@ stores. Knows no page.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from memgpt_core.configuration import reconfigured
 from memgpt_core.connection import Connection
 from memgpt_core.documents.intake import Documents
 from memgpt_core.edits import Edits
+from memgpt_core.embedders import Embedders
+from memgpt_core.embedding.base import Embedder
 from memgpt_core.errors import AgentBusy, EditRefused, LogClosed, ModelUnavailable
 from memgpt_core.events import (
     EPOCH,
@@ -51,6 +53,7 @@ from memgpt_core.stores import sandbox
 from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.sandbox import Answer
 from memgpt_core.stores.vectors import VectorStore
+from memgpt_core.succession import Answering, Coming, Succession
 from memgpt_core.tokens import count
 from memgpt_core.turns import Turns
 from memgpt_core.verify import Difference, verify
@@ -69,11 +72,13 @@ class Workspace:
         models: dict[str, ChatModel] | None = None,
         connection: Connection | None = None,
         cold: ColdStorage | None = None,
+        embedders: Embedders | None = None,
     ) -> None:
         """Open the agent in `folder`; a turn that a killed process left open is ended as interrupted.
 
         `cold` is the home's cold storage, where its documents are; without it, `documents/` of the home `folder` is
         in. `models` are the built-in ones by name; every other name is a model of the `connection`'s server.
+        `embedders` are the home's, shared by its agents.
 
         Raises:
             OSError: there is no log, or it cannot be opened.
@@ -86,9 +91,11 @@ class Workspace:
         self._clock = clock
         self._models = models or {DEMO: DemoModel()}
         self._connection = connection
-        self._means = Means(connection)
+        self._means = Means(connection, embedders)
         self._vectors = vectors
         self._cold = cold or ColdStorage(folder.parent.parent / DOCUMENTS)
+        self._answering = Answering(folder)
+        self._succession: Succession | None = None
         self._watch = Watch()
         self._past = Past(self._open)
         self.bookmarks = Bookmarks(folder, clock=clock)
@@ -119,6 +126,8 @@ class Workspace:
             self.stop()
             self.wait_idle(5.0)
         self._ahead.close()
+        if self._succession is not None:
+            self._succession.stop()
         self.projections.close(follow=follow)
         self._open.log.close()
 
@@ -182,6 +191,18 @@ class Workspace:
     def why_not(self, id: str, query: str, **scope: Any) -> WhyNot:
         """Where a message or passage ranks in a search, and what kept it out; see `Projections.why_not`."""
         return self.projections.why_not(id, query, **scope)
+
+    def coming_embedder(self) -> Coming | None:
+        """The embedding model of the settings while it is not ready and another one answers; None when it answers."""
+        chosen = self._journal.state.settings.embedder
+        if self._succession is None or self._answering.read(chosen) == chosen:
+            return None
+        return self._succession.view()
+
+    def hurry_embedder(self) -> None:
+        """Ask a coming embedding model that did not answer again, now."""
+        if self._succession is not None:
+            self._succession.again()
 
     def reembed(self) -> None:
         """Embed in the background what has no vector; `projections.reembedding` says how far it is."""
@@ -425,7 +446,7 @@ class Workspace:
             self._turns.refuse_while_busy()
             embedder = self._journal.state.settings.embedder
             if settings.embedder != embedder:
-                self._means.learn_dimension(settings.embedder)
+                self._means.learn_dimension(settings.embedder, anew=True)
             with self._journal.lock:
                 state = self._journal.state
                 if events := reconfigured(
@@ -433,7 +454,7 @@ class Workspace:
                 ):
                     self._journal.commit_many(events)
             if settings.embedder != embedder:
-                self._reopen_projections()
+                self._change_embedder(embedder, settings.embedder)
 
     def define_instructions(self, text: str) -> None:
         """Give the agent other system instructions, the read-only head of main context.
@@ -530,18 +551,41 @@ class Workspace:
         return self._means.counting(self._journal.state)
 
     def _open_projections(self, embedder: str) -> Projections:
+        answers = self._answering.read(embedder)
         projections = Projections(
             self.folder,
             self._vectors,
-            self._means.embedder(embedder),
+            self._means.embedder(answers),
             read=self._open.log.read,
             documents=self._cold,
+            renewed=self._renewed_embedder,
         )
         projections.catch_up(self._open.states_from)
+        if answers != embedder and (coming := self._means.embedder(embedder)) is not None:
+            self._succession = Succession(projections, coming, self._answering.forget)
         return projections
 
-    def _reopen_projections(self) -> None:
-        """Another embedder has other tables; the new ones are filled in the background."""
+    def _change_embedder(self, former: str, chosen: str) -> None:
+        """Have the chosen embedder answer: once it has everything, where there is one that answers meanwhile."""
+        if self._succession is not None:
+            self._succession.stop()
+            self._succession = None
+        answers = self._answering.read(former)
+        coming = self._means.embedder(chosen)
+        self._answering.forget()
+        if chosen == answers:
+            return
+        if coming is not None and self.projections.embedder is not None and self.projections.answers:
+            self._answering.keep(answers, until=chosen)
+            self._succession = Succession(self.projections, coming, self._answering.forget)
+            return
         with self._journal.lock:
             self.projections.close()
-            self.projections = self._open_projections(self._journal.state.settings.embedder)
+            self.projections = self._open_projections(chosen)
+
+    def _renewed_embedder(self) -> Embedder | None:
+        """The embedder that answers, as its server has it now."""
+        answers = self._answering.read(self._journal.state.settings.embedder)
+        with suppress(ModelUnavailable):
+            self._means.learn_dimension(answers, anew=True)
+        return self._means.embedder(answers)

@@ -26,6 +26,10 @@ def draw(home: Home, ws: Workspace) -> None:
     use = home.disk_use(ws.agent_id)
     lines = "".join(_line(use[key], name, tier, says) for key, name, tier, says in STORES if use[key] or key != "other")
     shared = _line(home.vectors_bytes, "Vectors", "", "vectors.duckdb: of all agents of this home together")
+    queries = home.embedders.kept_queries()[1]
+    shared += _line(
+        queries, "Query vectors", "", "queries.sqlite: of what they searched for; what was not asked for longest leaves"
+    )
     st.html(
         wrap(
             heading("On disk", f"{size_text(sum(use.values()))} in the folder {ws.agent_id}"),

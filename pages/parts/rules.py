@@ -11,7 +11,7 @@ from memgpt_core.instructions import DEFAULTS
 from memgpt_core.settings import DEMO
 from memgpt_core.views.changes import FUNCTION_MODES, PREFETCHES, RETRIEVALS, STRATEGIES, embedder_text, label
 from memgpt_core.workspace import Workspace
-from pages.parts import moment
+from pages.parts import embedding, moment
 from pages.parts.frame import attempt
 from pages.parts.markup import escape, heading, wrap
 from pages.parts.settings_draft import INSTRUCTIONS, Draft, among
@@ -207,7 +207,8 @@ def draw_search(draft: Draft, cards: Sequence[ModelCard]) -> None:
         names,
         format_func=embedder_text,
         label_visibility="collapsed",
-        help="With another embedding model everything is embedded anew, in the background.",
+        help="With another embedding model everything is embedded anew, in the background; until that is done the "
+        "present one answers searches.",
         **draft.bind("embedder", begins=among(names)),
     )
     if cards and not any(card.embedding for card in cards):
@@ -248,8 +249,8 @@ def _one_of(draft: Draft, field: str, choices: dict[str, tuple[str, str]], tip: 
 
 
 def draw_embedding(ws: Workspace) -> None:
-    """How much is still to be embedded, as after another model was chosen."""
-    if left := ws.not_embedded:
+    """A model that takes over from another, or how much is still to be embedded."""
+    if not embedding.draw_coming(ws) and (left := ws.not_embedded):
         st.caption(
             f"{left:,} messages and passages are not embedded yet; that goes on in the background, and they are found "
             "by words meanwhile."
