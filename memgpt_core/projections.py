@@ -34,6 +34,7 @@ from memgpt_core.state import State
 from memgpt_core.stores.index import LanceIndex
 from memgpt_core.stores.recall import RecallStore, forget
 from memgpt_core.stores.vectors import VectorStore
+from memgpt_core.tiering import Tier, Tiering
 
 Store = Literal["rows", "index", "vectors"]
 FoldFrom = Callable[[int], Iterator[tuple[State, Event]]]
@@ -71,6 +72,26 @@ class Status(NamedTuple):
     error: str
 
 
+class InRam(NamedTuple):
+    """What searches keep in RAM.
+
+    Attributes:
+        words_mb: where each word stands, and when each row stood.
+        vectors_mb, budget_mb: vectors, and how much they may take; what is on its way to disk may take more.
+        tiers: by table, where its vectors are.
+    """
+
+    words_mb: float
+    vectors_mb: float
+    budget_mb: int
+    tiers: tuple[Tier, ...]
+
+    @property
+    def spread(self) -> list[Tier]:
+        """The tables whose vectors are not all in RAM."""
+        return [tier for tier in self.tiers if tier.kind]
+
+
 class Projections:
     """The three stores of one agent and the thread that lets them follow its log.
 
@@ -78,7 +99,15 @@ class Projections:
         StoreBroken: the row store can be neither opened nor made.
     """
 
-    def __init__(self, folder: Path, vectors: VectorStore, embedder: Embedder | None, *, read: Reader) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        vectors: VectorStore,
+        embedder: Embedder | None,
+        *,
+        read: Reader,
+        vectors_mb: int | None = None,
+    ) -> None:
         self.folder = folder
         self._read = read
         self._vectors = vectors
@@ -86,7 +115,11 @@ class Projections:
         self._rows = RecallStore(folder / "rows.duckdb")
         self.rebuilt_because = self._rows.rebuilt_because
         self._hot = HotTier(folder, self._select, embedder.dim if embedder else 0)
-        self._similarity = Similarity(vectors, embedder, self._select, self._hot) if embedder else None
+        self._tiering: Tiering | None = None
+        self._similarity: Similarity | None = None
+        if embedder:
+            self._tiering = Tiering(folder / "far.lance", self._hot, embedder.name, embedder.dim, vectors_mb)
+            self._similarity = Similarity(vectors, embedder, self._select, self._hot, self._tiering)
         self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
         self._search = Search(self._select, self._hot, self._similarity, self.weights)
         self.reembedding = Reembedding(self.reembed)
@@ -95,7 +128,7 @@ class Projections:
         self._pending_lock = threading.Lock()
         self._draining = threading.RLock()
         self._indexing = threading.RLock()
-        self._errors: dict[Store, str] = dict.fromkeys(ALL, "")
+        self._errors: dict[Store | Literal["far"], str] = dict.fromkeys((*ALL, "far"), "")
         self._closing = threading.Event()
         self._work = threading.Event()
         self._hurry = threading.Event()
@@ -233,7 +266,7 @@ class Projections:
         return weights(self._embedder.name) if self._embedder else LEXICAL
 
     def status(self) -> Status:
-        """How far the stores are; costs no disk."""
+        """How far the stores are; costs no disk. What they hold in RAM, and how well the rest is found: `in_ram`."""
         similarity = self._similarity
         error = next(filter(None, self._errors.values()), "")
         return Status(
@@ -248,6 +281,15 @@ class Projections:
     def not_embedded(self) -> frozenset[str]:
         """Ids of the current items that are found by words only although there is an embedder."""
         return self._similarity.not_embedded() if self._similarity else frozenset()
+
+    def in_ram(self) -> InRam:
+        """What searches of this agent keep in RAM."""
+        words = sum(hot.bytes for hot in self._hot.tables.values())
+        if self._tiering is None:
+            return InRam(words / 1e6, 0.0, 0, ())
+        tiers = self._tiering.view()
+        held = sum(tier.held for tier in tiers) * self._tiering.vector_bytes
+        return InRam(words / 1e6, held / 1e6, self._tiering.budget_mb, tiers)
 
     def vectors_loaded(self) -> bool:
         """Whether `not_embedded` can be believed; after an opening the vectors are first looked up, behind this."""
@@ -338,12 +380,14 @@ class Projections:
             self._hot.forget()
             if self._similarity:
                 self._similarity.forget()
+            if self._tiering:
+                self._tiering.drop()
             if "index" in stores or "vectors" in stores:
                 self._index.drop()
             self._embed()
             tell(0.6)
             self._index.follow(self._rows.position, self.not_embedded(), lambda share: tell(0.6 + 0.4 * share))
-            self._errors.update(dict.fromkeys(ALL, ""))
+            self._errors.update(dict.fromkeys(self._errors, ""))
         tell(1.0)
 
     def close(self, *, follow: bool = True) -> None:
@@ -424,6 +468,8 @@ class Projections:
             self._rows.close()
             forget(self._rows.path)
             self._rows = RecallStore(self._rows.path)
+            if self._tiering:
+                self._tiering.drop()
             self._hot.forget()
 
     # --- the vectors --------------------------------------------------------------------------------
@@ -432,11 +478,22 @@ class Projections:
         self._hot.sync(self._rows.position)
         self._hot.keep()
         if self._similarity:
-            self._similarity.sync(self._rows.position)
+            self._similarity.sync(self._rows.position, self._spread)
             if self._closing.is_set():
                 self._similarity.embed(most=EMBED_BATCH)
             else:
-                self._similarity.embed(go_on=lambda: not self._closing.is_set())
+                self._similarity.embed(go_on=self._spread)
+            self._spread()
+
+    def _spread(self) -> bool:
+        """Have the disk take what is too much for RAM, but not while closing; whether to go on."""
+        tiering, similarity = self._tiering, self._similarity
+        if tiering and similarity and not self._closing.is_set():
+            self._attempt("far", lambda: tiering.follow(lambda: not self._closing.is_set()))
+            if not similarity.loaded:
+                # What was on disk was not of these texts: they are taken anew.
+                self._work.set()
+        return not self._closing.is_set()
 
     def _hashes(self) -> list[str]:
         found: list[str] = []
@@ -458,6 +515,8 @@ class Projections:
         if query.strip():
             self._hot.sync(position)
             if self._similarity and how.signals != "words":
+                if not self._similarity.loaded:
+                    self._work.set()
                 if self._similarity.behind(position) > VECTORS_BEHIND_MOST:
                     # A whole life's vectors take seconds to read: the thread does it, and words answer meanwhile.
                     self._work.set()
@@ -491,7 +550,7 @@ class Projections:
                 self._drain()
         self._work.set()
 
-    def _attempt(self, store: Store, action: Callable[[], None]) -> None:
+    def _attempt(self, store: Store | Literal["far"], action: Callable[[], None]) -> None:
         try:
             action()
         except MemscopeError as error:

@@ -6,7 +6,7 @@ Knows the columns of the row store; runs nothing.
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-_NEVER_US = 2**62
+from memgpt_core.stores.versions import NEVER_US
 
 
 class Scope(NamedTuple):
@@ -30,19 +30,19 @@ class Scope(NamedTuple):
     sources: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
     session: int | None = None
-    since_us: int = -_NEVER_US
-    before_us: int = _NEVER_US
+    since_us: int = -NEVER_US
+    before_us: int = NEVER_US
     text: str = ""
 
     @property
     def start_us(self) -> int:
         """The first microsecond searched."""
-        return max(self.since_us, _day_us(self.start) if self.start else -_NEVER_US)
+        return max(self.since_us, _day_us(self.start) if self.start else -NEVER_US)
 
     @property
     def end_us(self) -> int:
         """The microsecond after the last one searched."""
-        return min(self.before_us, _day_us(self.end) + 86_400_000_000 if self.end else _NEVER_US)
+        return min(self.before_us, _day_us(self.end) + 86_400_000_000 if self.end else NEVER_US)
 
     @property
     def by_ids(self) -> bool:
@@ -63,10 +63,10 @@ class Scope(NamedTuple):
         if self.tags:
             sql.append("list_has_any(tags, $tags)")
             params["tags"] = list(self.tags)
-        if self.start_us > -_NEVER_US:
+        if self.start_us > -NEVER_US:
             sql.append('epoch_us("at") >= $start')
             params["start"] = self.start_us
-        if self.end_us < _NEVER_US:
+        if self.end_us < NEVER_US:
             sql.append('epoch_us("at") < $end')
             params["end"] = self.end_us
         for column, wanted in (("source", self.sources), ("author", self.authors)):

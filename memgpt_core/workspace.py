@@ -88,7 +88,7 @@ class Workspace:
         self.bookmarks = Bookmarks(folder, clock=clock)
         self.rerunning = Rerunning(self._open.log)
         self.archival_searches = SearchLog(self.rows, self.event)
-        self.projections = self._open_projections(self._open.state.settings.embedder)
+        self.projections = self._open_projections(self._open.state.settings)
         self._journal = Journal(
             self._open.log,
             self._open.state,
@@ -399,8 +399,8 @@ class Workspace:
         """
         with self._turns.lock:
             self._turns.refuse_while_busy()
-            embedder = self._journal.state.settings.embedder
-            if settings.embedder != embedder:
+            known = self._journal.state.settings
+            if settings.embedder != known.embedder:
                 self._means.learn_dimension(settings.embedder)
             with self._journal.lock:
                 state = self._journal.state
@@ -408,7 +408,7 @@ class Workspace:
                     self.agent_id, state, settings, instructions, self._journal.read, self._means
                 ):
                     self._journal.commit_many(events)
-            if settings.embedder != embedder:
+            if (settings.embedder, settings.vectors_mb) != (known.embedder, known.vectors_mb):
                 self._reopen_projections()
 
     def define_instructions(self, text: str) -> None:
@@ -505,8 +505,11 @@ class Workspace:
         """Count as the present counts were made."""
         return self._means.counting(self._journal.state)
 
-    def _open_projections(self, embedder: str) -> Projections:
-        projections = Projections(self.folder, self._vectors, self._means.embedder(embedder), read=self._open.log.read)
+    def _open_projections(self, settings: AgentSettings) -> Projections:
+        embedder = self._means.embedder(settings.embedder)
+        projections = Projections(
+            self.folder, self._vectors, embedder, read=self._open.log.read, vectors_mb=settings.vectors_mb
+        )
         projections.catch_up(self._open.states_from)
         return projections
 
@@ -514,4 +517,4 @@ class Workspace:
         """Another embedder has other tables; the new ones are filled in the background."""
         with self._journal.lock:
             self.projections.close()
-            self.projections = self._open_projections(self._journal.state.settings.embedder)
+            self.projections = self._open_projections(self._journal.state.settings)

@@ -17,6 +17,9 @@ NONE = -1
 """In place of a version: there is none."""
 
 OPEN = np.iinfo(np.int64).max
+NEVER_US = 2**62
+"""Before and after everything, in microseconds of UTC."""
+
 _CAPACITY = 256
 
 
@@ -52,6 +55,8 @@ class Versions:
         self._chained = chained
         self._columns = {name: np.zeros(_CAPACITY, dtype=np.int64) for name in COLUMNS}
         self._chain: tuple[tuple[int, int, tuple[str, ...]], Places, Places] | None = None
+        self._standing: tuple[tuple[int, int, tuple[str, ...], tuple[str, ...]], Mask] | None = None
+        self._last = 0
 
     def column(self, name: str) -> Places:
         """One column of all versions: `born` (the number in the id), `seq_from`, `seq_to`, `at`, `role`, `session`."""
@@ -66,7 +71,9 @@ class Versions:
         self.size = len(columns["born"])
         self.roles = roles
         self._columns = {name: np.ascontiguousarray(columns[name], dtype=np.int64) for name in COLUMNS}
-        self._chain = None
+        ended = self.column("seq_to")[self.column("seq_to") < OPEN]
+        self._last = max(int(self.column("seq_from").max(initial=0)), int(ended.max(initial=0)))
+        self._chain = self._standing = None
 
     def add(self, rows: Iterable[Version]) -> None:
         """Versions begin, in the order of their `seq_from`, all behind those that are there."""
@@ -88,14 +95,16 @@ class Versions:
             for name, added in zip(COLUMNS, zip(*values, strict=True), strict=True):
                 self._columns[name][self.size : self.size + len(found)] = added
         self.size += len(found)
-        self._chain = None
+        self._last = max([self._last, *(r.seq_from for r in found), *(r.seq_to or 0 for r in found)])
+        self._chain = self._standing = None
 
     def end(self, seq_from: int, seq_to: int) -> None:
         """The version that began at `seq_from` ends at `seq_to`."""
         at = self.place(seq_from)
         if at != NONE:
             self._columns["seq_to"][at] = seq_to
-            self._chain = None
+            self._last = max(self._last, seq_to)
+            self._chain = self._standing = None
 
     def place(self, seq_from: int) -> int:
         """Where the version that began at an event is; NONE when it is not held."""
@@ -104,7 +113,13 @@ class Versions:
         return at if at < self.size and began[at] == seq_from else NONE
 
     def standing(self, n: int, exclude: tuple[str, ...], roles: tuple[str, ...]) -> Mask:
-        """Which versions stood at `n`, are of these roles (all when empty) and not of these rows."""
+        """Which versions stood at `n`, are of these roles (all when empty) and not of these rows; not to be changed."""
+        asked = (min(n, self._last), self.size, exclude, roles)
+        if self._standing is None or self._standing[0] != asked:
+            self._standing = (asked, self._stood(n, exclude, roles))
+        return self._standing[1]
+
+    def _stood(self, n: int, exclude: tuple[str, ...], roles: tuple[str, ...]) -> Mask:
         mask: Mask = (self.column("seq_from") <= n) & (self.column("seq_to") > n)
         if roles:
             mask &= np.isin(self.column("role"), [at for at, role in enumerate(self.roles) if role in roles])
@@ -115,9 +130,12 @@ class Versions:
     def passing(self, part: Part) -> Mask:
         """Which versions belong to a part."""
         mask = self.standing(part.n, part.exclude, part.roles)
-        mask &= (self.column("at") >= part.start_us) & (self.column("at") < part.end_us)
+        if part.start_us > -NEVER_US:
+            mask = mask & (self.column("at") >= part.start_us)
+        if part.end_us < NEVER_US:
+            mask = mask & (self.column("at") < part.end_us)
         if part.only is not None:
-            mask &= np.isin(self.column("born"), [int(id[1:]) for id in part.only])
+            mask = mask & np.isin(self.column("born"), [int(id[1:]) for id in part.only])
         return mask
 
     def latest_us(self, n: int) -> int:
@@ -127,16 +145,10 @@ class Versions:
 
     def beside(self, n: int, exclude: tuple[str, ...]) -> tuple[Places, Places]:
         """By version, the one before and the one after it in its session as of `n`; NONE where there is none."""
-        asked = (min(n, self._last()), self.size, exclude)
+        asked = (min(n, self._last), self.size, exclude)
         if self._chain is None or self._chain[0] != asked:
             self._chain = (asked, *self._linked(n, exclude))
         return self._chain[1], self._chain[2]
-
-    def _last(self) -> int:
-        """No event behind this one changed a version that is held."""
-        ended = self.column("seq_to")
-        ended = ended[ended < OPEN]
-        return max(int(self.column("seq_from").max(initial=0)), int(ended.max(initial=0)))
 
     def _linked(self, n: int, exclude: tuple[str, ...]) -> tuple[Places, Places]:
         before, after = np.full(self.size, NONE), np.full(self.size, NONE)
