@@ -82,12 +82,18 @@ class HotTier:
             self._begin()
             self._looked = True
 
+    def behind(self, position: int) -> int:
+        """How many events the row store is ahead, after a look into the file; waits for no reading of rows."""
+        if not self._looked:
+            with self.lock:
+                if not self._looked:
+                    self._load(position)
+        return position - min(hot.position for hot in self.tables.values())
+
     def sync(self, position: int) -> None:
         """Take what the row store took up to `position`."""
-        with self.lock:
-            if not self._looked:
-                self._load(position)
-            tables = list(self.tables)
+        self.behind(position)
+        tables = list(INDEXED)
         for table in tables:
             # Not in one go: whoever asks how far it is need not wait for all of it.
             while self.tables[table].position < position:

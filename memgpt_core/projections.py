@@ -35,6 +35,7 @@ from memgpt_core.stores.index import LanceIndex
 from memgpt_core.stores.recall import RecallStore, forget
 from memgpt_core.stores.vectors import VectorStore
 from memgpt_core.tiering import Tier, Tiering
+from memgpt_core.word_scan import scan
 
 Store = Literal["rows", "index", "vectors"]
 FoldFrom = Callable[[int], Iterator[tuple[State, Event]]]
@@ -49,6 +50,9 @@ FLUSH_EVERY_S = 1.0
 RETRY_AFTER_S = 5.0
 STOP_WITHIN_S = 10.0
 CATCH_UP_EVENTS = 4000
+WORDS_BEHIND_MOST = 25_000
+"""A search reads the words of no more events than this itself: about a second's."""
+
 VECTORS_BEHIND_MOST = 50_000
 """A search reads the vectors of no more events than this itself."""
 
@@ -505,6 +509,13 @@ class Projections:
     # --- searching ----------------------------------------------------------------------------------
 
     def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None, how: How) -> Found:
+        self._drain()
+        position = self._rows.position
+        if query.strip() and how.signals != "vectors" and self._hot.behind(position) > WORDS_BEHIND_MOST:
+            # Reading a whole life's words takes seconds: the thread does it, and the rows answer meanwhile.
+            self._work.set()
+            self._hurry.set()
+            return scan(self._select, scope._replace(n=position if at is None else at), query, page, page_size)
         position, how = self._held(query, how)
         return self._search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
 

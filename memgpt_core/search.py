@@ -35,6 +35,9 @@ SignalsWanted = Literal["both", "words", "vectors"]
 """Which halves of a search run."""
 
 WORDS, VECTORS, BOTH = "words", "vectors", "words+vectors"
+READ_IN = "words, still being read in"
+"""The mode of a search of the rows themselves, before the words of a long life are in RAM."""
+
 APPROXIMATE = ", approximate (recall@10 {:.2f})"
 """Behind the mode of a search that did not look at every vector: what share of the ten nearest such searches find."""
 

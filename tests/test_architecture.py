@@ -85,6 +85,7 @@ FLOORS: dict[str, int] = {
             "duplicates",
             "reembedding",
             "tiering",
+            "word_scan",
         ),
         3,
     ),

@@ -446,6 +446,28 @@ def test_vectors_that_vanish_from_the_disk_leave_words_until_they_are_there_agai
         assert live.recall("heron number 3").mode.startswith("words+vectors")
 
 
+# --- words that are not read in yet ---------------------------------------------------------------------
+
+
+def test_before_the_words_are_in_ram_the_rows_answer_and_say_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = populated()
+    with opened(home, script, HashingEmbedder(64)) as live:
+        with monkeypatch.context() as long:
+            # As though a long life were never read in.
+            long.setattr(projections, "WORDS_BEHIND_MOST", -1)
+            first = live.recall("heron number 3", page_size=3)
+            assert first.mode == "words, still being read in"
+            assert live.items([ids(first)[0]])[ids(first)[0]]["text"].endswith("heron number 3")
+            assert [hit.score for hit in first.hits] == sorted((hit.score for hit in first.hits), reverse=True)
+            second = live.recall("heron number 3", page_size=3, page=2)
+            assert set(ids(first)).isdisjoint(ids(second))
+            assert first.total == second.total > 6
+            assert live.recall("heron", at=20).total < live.recall("heron").total
+            assert live.archival("fact", tags=("a",)).total < live.archival("fact").total
+            assert live.recall("zzzz").hits == live.recall("?").hits == ()
+        assert live.recall("heron").mode == "words+vectors"
+
+
 # --- searching ------------------------------------------------------------------------------------------
 
 

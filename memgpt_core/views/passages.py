@@ -135,6 +135,8 @@ def formula(weigh: Weights, mode: str) -> str:
     """How a score is made, in a sentence."""
     by_words = f"{weigh.words:g} × the word score (BM25) as a share of what a text with every word would get"
     exact = "1 more for the rarest code, number or name with digits, and for a quoted phrase"
+    if mode.startswith("words, "):
+        return "Score = the share of the query's words that a passage holds, the newest first."
     if mode == "words":
         return f"Score = {by_words} + {exact}. Words only: there is no embedding model, or it does not answer yet."
     kept = f" The {weigh.kept} best by each alone are always among the first {KEPT_WITHIN}." if weigh.kept else ""
