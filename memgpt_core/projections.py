@@ -37,6 +37,8 @@ from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.index import LanceIndex
 from memgpt_core.stores.recall import RecallStore, forget
 from memgpt_core.stores.vectors import VectorStore
+from memgpt_core.tiering import Tier, Tiering
+from memgpt_core.word_scan import scan
 
 Store = Literal["rows", "index", "vectors"]
 FoldFrom = Callable[[int], Iterator[tuple[State, Event]]]
@@ -52,6 +54,9 @@ RETRY_AFTER_S = 5.0
 STOP_WITHIN_S = 10.0
 CATCH_UP_EVENTS = 4000
 _ID = re.compile(r"[mp][0-9]{1,15}(\.[0-9]{1,9})?")
+WORDS_BEHIND_MOST = 25_000
+"""A search reads the words of no more events than this itself: about a second's."""
+
 VECTORS_BEHIND_MOST = 50_000
 """A search reads the vectors of no more events than this itself."""
 
@@ -81,7 +86,28 @@ class _Finding(NamedTuple):
     embedder: Embedder | None
     hot: HotTier
     similarity: Similarity | None
+    tiering: Tiering | None
     search: Search
+
+
+class InRam(NamedTuple):
+    """What searches keep in RAM.
+
+    Attributes:
+        words_mb: where each word stands, and when each row stood.
+        vectors_mb, budget_mb: vectors, and how much they may take; what is on its way to disk may take more.
+        tiers: by table, where its vectors are.
+    """
+
+    words_mb: float
+    vectors_mb: float
+    budget_mb: int
+    tiers: tuple[Tier, ...]
+
+    @property
+    def spread(self) -> list[Tier]:
+        """The tables whose vectors are not all in RAM."""
+        return [tier for tier in self.tiers if tier.kind]
 
 
 class Projections:
@@ -100,11 +126,12 @@ class Projections:
         read: Reader,
         documents: ColdStorage | None = None,
         renewed: Callable[[], Embedder | None] = lambda: None,
+        vectors_mb: int | None = None,
     ) -> None:
         """Open the stores in `folder`.
 
         `documents` is the home's cold storage, for what the log names of it. `renewed` gives the embedder as its server
-        has it now: its vectors may have another size than before.
+        has it now: its vectors may have another size than before. `vectors_mb` is what vectors may take of RAM.
         """
         self.folder = folder
         self.documents = documents
@@ -114,6 +141,7 @@ class Projections:
         self._renewed = renewed
         self._rows = RecallStore(folder / "rows.duckdb", self._opens)
         self.rebuilt_because = self._rows.rebuilt_because
+        self._vectors_mb = vectors_mb
         self._finding = self._find_with(embedder)
         self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
         self.reembedding = Reembedding(self.reembed)
@@ -122,7 +150,7 @@ class Projections:
         self._pending_lock = threading.Lock()
         self._draining = threading.RLock()
         self._indexing = threading.RLock()
-        self._errors: dict[Store, str] = dict.fromkeys(ALL, "")
+        self._errors: dict[Store | Literal["far"], str] = dict.fromkeys((*ALL, "far"), "")
         self._closing = threading.Event()
         self._work = threading.Event()
         self._hurry = threading.Event()
@@ -130,9 +158,12 @@ class Projections:
 
     def _find_with(self, embedder: Embedder | None) -> _Finding:
         hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0)
-        similarity = Similarity(self._vectors, embedder, self._select, hot) if embedder else None
+        tiering, similarity = None, None
+        if embedder:
+            tiering = Tiering(self.folder / "far.lance", hot, embedder.name, embedder.dim, self._vectors_mb)
+            similarity = Similarity(self._vectors, embedder, self._select, hot, tiering)
         weigh = weights(embedder.name) if embedder else LEXICAL
-        return _Finding(embedder, hot, similarity, Search(self._select, hot, similarity, weigh))
+        return _Finding(embedder, hot, similarity, tiering, Search(self._select, hot, similarity, weigh))
 
     @property
     def _hot(self) -> HotTier:
@@ -141,6 +172,10 @@ class Projections:
     @property
     def _similarity(self) -> Similarity | None:
         return self._finding.similarity
+
+    @property
+    def _tiering(self) -> Tiering | None:
+        return self._finding.tiering
 
     @property
     def _embedder(self) -> Embedder | None:
@@ -284,7 +319,7 @@ class Projections:
         return weights(self._embedder.name) if self._embedder else LEXICAL
 
     def status(self) -> Status:
-        """How far the stores are; costs no disk."""
+        """How far the stores are; costs no disk. What they hold in RAM, and how well the rest is found: `in_ram`."""
         similarity = self._similarity
         error = next(filter(None, self._errors.values()), "")
         return Status(
@@ -299,6 +334,15 @@ class Projections:
     def not_embedded(self) -> frozenset[str]:
         """Ids of the current items that are found by words only although there is an embedder."""
         return self._similarity.not_embedded() if self._similarity else frozenset()
+
+    def in_ram(self) -> InRam:
+        """What searches of this agent keep in RAM."""
+        words = sum(hot.bytes for hot in self._hot.tables.values())
+        if self._tiering is None:
+            return InRam(words / 1e6, 0.0, 0, ())
+        tiers = self._tiering.view()
+        held = sum(tier.held for tier in tiers) * self._tiering.vector_bytes
+        return InRam(words / 1e6, held / 1e6, self._tiering.budget_mb, tiers)
 
     def vectors_loaded(self) -> bool:
         """Whether `not_embedded` can be believed; after an opening the vectors are first looked up, behind this."""
@@ -442,12 +486,14 @@ class Projections:
             self._hot.forget()
             if self._similarity:
                 self._similarity.forget()
+            if self._tiering:
+                self._tiering.drop()
             if "index" in stores or "vectors" in stores:
                 self._index.drop()
             self._embed()
             tell(0.6)
             self._index.follow(self._rows.position, self.not_embedded(), lambda share: tell(0.6 + 0.4 * share))
-            self._errors.update(dict.fromkeys(ALL, ""))
+            self._errors.update(dict.fromkeys(self._errors, ""))
         tell(1.0)
 
     def close(self, *, follow: bool = True) -> None:
@@ -528,6 +574,8 @@ class Projections:
             self._rows.close()
             forget(self._rows.path)
             self._rows = RecallStore(self._rows.path, self._opens)
+            if self._tiering:
+                self._tiering.drop()
             self._hot.forget()
 
     # --- the vectors --------------------------------------------------------------------------------
@@ -536,11 +584,22 @@ class Projections:
         self._hot.sync(self._rows.position)
         self._hot.keep()
         if self._similarity:
-            self._similarity.sync(self._rows.position)
+            self._similarity.sync(self._rows.position, self._spread)
             if self._closing.is_set():
                 self._similarity.embed(most=EMBED_BATCH)
             else:
-                self._similarity.embed(go_on=lambda: not self._closing.is_set())
+                self._similarity.embed(go_on=self._spread)
+            self._spread()
+
+    def _spread(self) -> bool:
+        """Have the disk take what is too much for RAM, but not while closing; whether to go on."""
+        tiering, similarity = self._tiering, self._similarity
+        if tiering and similarity and not self._closing.is_set():
+            self._attempt("far", lambda: tiering.follow(lambda: not self._closing.is_set()))
+            if not similarity.loaded:
+                # What was on disk was not of these texts: they are taken anew.
+                self._work.set()
+        return not self._closing.is_set()
 
     def _hashes(self) -> list[str]:
         found: list[str] = []
@@ -553,6 +612,13 @@ class Projections:
 
     def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None, how: How) -> Found:
         finding = self._finding
+        self._drain()
+        position = self._rows.position
+        if query.strip() and how.signals != "vectors" and finding.hot.behind(position) > WORDS_BEHIND_MOST:
+            # Reading a whole life's words takes seconds: the thread does it, and the rows answer meanwhile.
+            self._work.set()
+            self._hurry.set()
+            return scan(self._select, scope._replace(n=position if at is None else at), query, page, page_size)
         position, how = self._held(finding, query, how)
         return finding.search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
 
@@ -564,6 +630,8 @@ class Projections:
             finding.hot.sync(position)
             similarity = finding.similarity
             if similarity and how.signals != "words":
+                if not similarity.loaded:
+                    self._work.set()
                 if similarity.behind(position) > VECTORS_BEHIND_MOST:
                     # A whole life's vectors take seconds to read: the thread does it, and words answer meanwhile.
                     self._work.set()
@@ -592,7 +660,7 @@ class Projections:
                 self._drain()
         self._work.set()
 
-    def _attempt(self, store: Store, action: Callable[[], None]) -> None:
+    def _attempt(self, store: Store | Literal["far"], action: Callable[[], None]) -> None:
         try:
             action()
         except MemscopeError as error:

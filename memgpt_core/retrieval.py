@@ -10,6 +10,7 @@ import json
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.events import Hit, HitsPlaced, Measured
+from memgpt_core.ids import number
 from memgpt_core.memory_functions import SPOKEN, Search, asking, shown
 from memgpt_core.prompt import Reader, message_of, scaled
 from memgpt_core.queue_manager import (
@@ -19,7 +20,6 @@ from memgpt_core.queue_manager import (
     room_tokens,
     summary_cap_tokens,
 )
-from memgpt_core.ranking import age
 from memgpt_core.state import Entry, State
 from memgpt_core.tokens import count_message, estimate
 
@@ -141,6 +141,6 @@ def _candidates(state: State, search: Search, query: str) -> tuple[str, tuple[Hi
     for found in (said, known):
         best += [hit for hit in found.hits if hit.id not in held][:CANDIDATES]
     # One rule ranks both stores, so that their scores can be compared.
-    best.sort(key=lambda hit: (-hit.score, age(hit.id), hit.id))
+    best.sort(key=lambda hit: (-hit.score, -number(hit.id), hit.id))
     least = NEAR_BEST * best[0].score if best else 0.0
     return said.mode or known.mode, tuple(hit for hit in best if hit.score > 0 and hit.score >= least)

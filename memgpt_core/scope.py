@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-_NEVER_US = 2**62
+from memgpt_core.stores.versions import NEVER_US
 
 
 class Also(NamedTuple):
@@ -40,8 +40,8 @@ class Scope(NamedTuple):
     sources: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
     session: int | None = None
-    since_us: int = -_NEVER_US
-    before_us: int = _NEVER_US
+    since_us: int = -NEVER_US
+    before_us: int = NEVER_US
     text: str = ""
     document: str | None = None
     also: tuple[Also, ...] = ()
@@ -49,12 +49,12 @@ class Scope(NamedTuple):
     @property
     def start_us(self) -> int:
         """The first microsecond searched."""
-        return max(self.since_us, _day_us(self.start) if self.start else -_NEVER_US)
+        return max(self.since_us, _day_us(self.start) if self.start else -NEVER_US)
 
     @property
     def end_us(self) -> int:
         """The microsecond after the last one searched."""
-        return min(self.before_us, _day_us(self.end) + 86_400_000_000 if self.end else _NEVER_US)
+        return min(self.before_us, _day_us(self.end) + 86_400_000_000 if self.end else NEVER_US)
 
     @property
     def by_ids(self) -> bool:
@@ -72,10 +72,10 @@ class Scope(NamedTuple):
         if self.tags:
             sql.append("list_has_any(tags, $tags)")
             params["tags"] = list(self.tags)
-        if self.start_us > -_NEVER_US:
+        if self.start_us > -NEVER_US:
             sql.append('epoch_us("at") >= $start')
             params["start"] = self.start_us
-        if self.end_us < _NEVER_US:
+        if self.end_us < NEVER_US:
             sql.append('epoch_us("at") < $end')
             params["end"] = self.end_us
         for column, wanted in (("role", self.roles), ("source", self.sources), ("author", self.authors)):

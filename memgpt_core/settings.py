@@ -17,6 +17,10 @@ ENGINE_VERSION = 1
 """Raised by hand, and only when the same external events should now give another log."""
 
 
+VECTORS_MB = 1024
+"""For the vectors of an agent whose settings name no other: some 700,000 of 384 numbers."""
+
+
 def default_home() -> Path:
     """Where agents live: `$MEMSCOPE_HOME`, else `~/.memscope`."""
     return Path(os.environ.get("MEMSCOPE_HOME") or "~/.memscope").expanduser()
@@ -45,6 +49,8 @@ class AgentSettings(BaseModel):
         calling: `tools` for models with tool support; `structured` has the others fill in a JSON form.
         think: whether a thinking model thinks, or how hard.
         strategy: what a flush does with what leaves the queue.
+        vectors_mb: how much RAM the vectors of this agent may take, in MB; None for `VECTORS_MB`. Beyond it
+            searches are approximate.
         functions_ask: calls of these wait for a person's yes or no.
         tell_edits: the agent is told, by a system message, of a block that a person edits while a turn runs.
         review_sessions: after a session the model rereads it and rewrites its blocks.
@@ -85,6 +91,7 @@ class AgentSettings(BaseModel):
     retrieval: Retrieval = "off"
     retrieval_tokens: int = Field(default=400, ge=64)
     embedder: str = Field(default="none", pattern=r"^(none|hashing|minilm|ollama:.+)$")
+    vectors_mb: int | None = Field(default=None, ge=0)
     functions_off: tuple[str, ...] = ()
     functions_ask: tuple[str, ...] = ()
     tell_edits: bool = True

@@ -101,7 +101,7 @@ class Workspace:
         self.bookmarks = Bookmarks(folder, clock=clock)
         self.rerunning = Rerunning(self._open.log, self._cold)
         self.archival_searches = SearchLog(self.rows, self.event)
-        self.projections = self._open_projections(self._open.state.settings.embedder)
+        self.projections = self._open_projections(self._open.state.settings)
         self._journal = Journal(
             self._open.log,
             self._open.state,
@@ -126,8 +126,7 @@ class Workspace:
             self.stop()
             self.wait_idle(5.0)
         self._ahead.close()
-        if self._succession is not None:
-            self._succession.stop()
+        self._end_succession()
         self.projections.close(follow=follow)
         self._open.log.close()
 
@@ -444,8 +443,8 @@ class Workspace:
         """
         with self._turns.lock:
             self._turns.refuse_while_busy()
-            embedder = self._journal.state.settings.embedder
-            if settings.embedder != embedder:
+            known = self._journal.state.settings
+            if settings.embedder != known.embedder:
                 self._means.learn_dimension(settings.embedder, anew=True)
             with self._journal.lock:
                 state = self._journal.state
@@ -453,8 +452,10 @@ class Workspace:
                     self.agent_id, state, settings, instructions, self._journal.read, self._means
                 ):
                     self._journal.commit_many(events)
-            if settings.embedder != embedder:
-                self._change_embedder(embedder, settings.embedder)
+            if settings.embedder != known.embedder:
+                self._change_embedder(known.embedder, settings.embedder)
+            if settings.vectors_mb != known.vectors_mb:
+                self._reopen_projections()
 
     def define_instructions(self, text: str) -> None:
         """Give the agent other system instructions, the read-only head of main context.
@@ -550,7 +551,8 @@ class Workspace:
         """Count as the present counts were made."""
         return self._means.counting(self._journal.state)
 
-    def _open_projections(self, embedder: str) -> Projections:
+    def _open_projections(self, settings: AgentSettings) -> Projections:
+        embedder = settings.embedder
         answers = self._answering.read(embedder)
         projections = Projections(
             self.folder,
@@ -559,6 +561,7 @@ class Workspace:
             read=self._open.log.read,
             documents=self._cold,
             renewed=self._renewed_embedder,
+            vectors_mb=settings.vectors_mb,
         )
         projections.catch_up(self._open.states_from)
         if answers != embedder and (coming := self._means.embedder(embedder)) is not None:
@@ -567,9 +570,7 @@ class Workspace:
 
     def _change_embedder(self, former: str, chosen: str) -> None:
         """Have the chosen embedder answer: once it has everything, where there is one that answers meanwhile."""
-        if self._succession is not None:
-            self._succession.stop()
-            self._succession = None
+        self._end_succession()
         answers = self._answering.read(former)
         coming = self._means.embedder(chosen)
         self._answering.forget()
@@ -579,9 +580,19 @@ class Workspace:
             self._answering.keep(answers, until=chosen)
             self._succession = Succession(self.projections, coming, self._answering.forget)
             return
+        self._reopen_projections()
+
+    def _end_succession(self) -> None:
+        if self._succession is not None:
+            self._succession.stop()
+            self._succession = None
+
+    def _reopen_projections(self) -> None:
+        """Find by the settings as they are now."""
+        self._end_succession()
         with self._journal.lock:
             self.projections.close()
-            self.projections = self._open_projections(chosen)
+            self.projections = self._open_projections(self._journal.state.settings)
 
     def _renewed_embedder(self) -> Embedder | None:
         """The embedder that answers, as its server has it now."""

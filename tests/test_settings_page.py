@@ -457,6 +457,7 @@ def test_looking_back_shows_the_settings_of_then_and_changes_nothing(home: Home,
 def test_every_number_that_may_be_empty_says_what_that_means(found: Home) -> None:
     app = settings_page()
     empty = {field.label: field.placeholder for field in app.number_input if field.value is None}
+    assert empty.pop("Vectors in RAM (MB)") == "1,024"
     assert empty == {"Top-p": "the model's own", "Top-k": "the model's own", "Seed": "the agent's own"}
 
 

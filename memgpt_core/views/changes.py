@@ -6,7 +6,7 @@ Knows no widget and no bounds: what can be chosen is `settings.AgentSettings`' t
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from memgpt_core.settings import DEMO
+from memgpt_core.settings import DEMO, VECTORS_MB
 
 THINK = {"off": "Off", "on": "On", "low": "Low", "medium": "Medium", "high": "High"}
 PROTOCOLS = {"memgpt": "MemGPT", "native": "Native"}
@@ -134,6 +134,7 @@ _TEXTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "login_idle_minutes": ("New session after", lambda value: f"{value:g} idle min"),
     "timer_minutes": ("Timer", lambda value: f"every {value:g} min" if value else "off"),
     "page_size": ("Results on a page of a search", lambda value: f"{value:,}"),
+    "vectors_mb": ("Vectors in RAM", lambda value: f"{VECTORS_MB if value is None else value:,} MB at most"),
     "functions_off": ("Functions switched off", _listed),
     "functions_ask": ("Functions that ask first", _listed),
     "memory_calls_per_step": ("Memory calls in a step, at most", _cap),

@@ -71,6 +71,9 @@ def formula(weigh: Weights, mode: str, *, chat: bool = False) -> str:
     """How a score is made, in sentences; in a `chat` a message also counts by what is said beside it."""
     by_words = f"{weigh.words:g} × the word score (BM25) as a share of what a text with every word would get"
     exact = "1 more for the rarest code, number or name with digits, and for a quoted phrase"
+    if mode.startswith("words, "):
+        # The rows answered: nothing was ranked by these rules.
+        return "Score = the share of the query's words that it holds, the newest first."
     if mode == "words":
         said = f"Score = {by_words} + {exact}. Words only: there is no embedding model, or it does not answer yet."
     else:

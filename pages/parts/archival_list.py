@@ -98,7 +98,7 @@ def _hits(here: Here, asked: Asked) -> None:
         )
     _threshold(asked)
     st.caption(
-        f"Ranked by **{'words and vectors' if found.mode == 'words+vectors' else 'words only'}**. "
+        f"Ranked by **{'words only' if found.mode == 'words' else found.mode.replace('+', ' and ')}**. "
         f"{formula(weigh, found.mode)}"
     )
     over, near = split(found.hits, asked.by, asked.least, weigh)

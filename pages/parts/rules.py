@@ -8,7 +8,7 @@ import streamlit as st
 from memgpt_core.connection import ModelCard
 from memgpt_core.embedding import minilm
 from memgpt_core.instructions import DEFAULTS
-from memgpt_core.settings import DEMO
+from memgpt_core.settings import DEMO, VECTORS_MB
 from memgpt_core.views.changes import FUNCTION_MODES, PREFETCHES, RETRIEVALS, STRATEGIES, embedder_text, label
 from memgpt_core.workspace import Workspace
 from pages.parts import embedding, moment
@@ -220,9 +220,11 @@ def draw_search(draft: Draft, cards: Sequence[ModelCard]) -> None:
 
 
 def draw_page_size(draft: Draft) -> None:
-    """How many results the agent gets at a time."""
-    one, _, _ = st.columns(3)
+    """How many results the agent gets at a time, and what searching may take."""
+    one, two, _ = st.columns(3)
     _whole(one, draft, "page_size", "", 1, "More finds more in one call, and takes more of the window.")
+    tip = "Beyond it the older vectors are found by an index on disk: approximate, with its measured recall beside it."
+    _whole(two, draft, "vectors_mb", "MB", 256, tip, empty=f"{VECTORS_MB:,}")
 
 
 def draw_retrieval(draft: Draft) -> None:
