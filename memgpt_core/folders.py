@@ -15,6 +15,7 @@ from pathlib import Path
 from memgpt_core.errors import EditRefused
 from memgpt_core.events import clean
 from memgpt_core.log import sync_folder
+from memgpt_core.stores.documents import NEW as NEW_DOCUMENTS
 
 NEW = "run.jsonl.new"
 ARCHIVED = "archived"
@@ -146,6 +147,7 @@ def discard(folder: Path) -> None:
 
 def sweep(home: Path) -> None:
     """Remove what killed processes left: agents half deleted, and folders whose log was never revealed."""
+    _clear(home / NEW_DOCUMENTS)
     if (home / DELETED).is_dir():
         for gone in (home / DELETED).iterdir():
             _clear(gone)

@@ -20,8 +20,8 @@ from memgpt_core.errors import DocumentMissing
 from memgpt_core.failpoints import failpoint
 from memgpt_core.log import sync_folder
 
-NEW = ".new"
-"""Where files are written before they have their names."""
+NEW = ".documents.new"
+"""Beside the folder: where files are written before they have their names; nothing there is anybody's."""
 
 CHUNK_BYTES = 2**20
 MANIFESTS_KEPT = 8
@@ -49,6 +49,7 @@ class ColdStorage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._new = folder.with_name(NEW)
         self._lock = threading.RLock()
         self._users = 0
         self._manifests: OrderedDict[tuple[str, str], Manifest] = OrderedDict()
@@ -62,8 +63,8 @@ class ColdStorage:
         Raises:
             OSError: the file cannot be read, or there is no room.
         """
-        self._make(self.folder / NEW)
-        copy = self.folder / NEW / uuid.uuid4().hex
+        self._make(self._new)
+        copy = self._new / uuid.uuid4().hex
         try:
             found = hashlib.sha256()
             with source.open("rb") as read, copy.open("xb") as write:
@@ -139,7 +140,7 @@ class ColdStorage:
                 return
             kept = named()
             for folder in self.folder.iterdir():
-                if folder.name not in kept and folder.name != NEW:
+                if folder.name not in kept:
                     shutil.rmtree(folder, ignore_errors=True)
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -229,8 +230,8 @@ class ColdStorage:
     def _write(self, path: Path, data: bytes) -> None:
         if path.exists():
             return
-        self._make(self.folder / NEW)
-        new = self.folder / NEW / uuid.uuid4().hex
+        self._make(self._new)
+        new = self._new / uuid.uuid4().hex
         try:
             with new.open("xb") as file:
                 file.write(data)
