@@ -18,7 +18,9 @@ from memgpt_core.errors import NotReadable
 
 _HYPHEN = re.compile(r"(?<=[a-zß-ÿ])-\n(?=[a-zß-ÿ])")
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xAD: ""}
-_REPEATS_LEAST = 4
+_LEADERS = re.compile(r"(?:\s?\.){5,}")
+_NUMBERING = re.compile(r"^(?:chapter |section |appendix )?(?:\d+(?:\.\d+)*|[ivx]+|[a-z])[.:)]? ")
+_REPEATS_LEAST = 3
 _DEPTH_MOST = 6
 
 
@@ -41,7 +43,7 @@ def read_pdf(data: bytes) -> Extracted:
     draft = Draft()
     for number, text in enumerate(pages):
         draft.page = number + 1
-        _add_page(draft, _HYPHEN.sub("", text.translate(_LIGATURES)), chapters.get(number, []))
+        _add_page(draft, _LEADERS.sub(" …", _HYPHEN.sub("", text.translate(_LIGATURES))), chapters.get(number, []))
     if unread:
         draft.notes.append(f"{unread} of {len(pages)} pages could not be read and were left out.")
     if empty > unread:
@@ -83,20 +85,25 @@ def _pages(reader: PdfReader) -> tuple[list[str], int]:
 
 
 def _without_running_lines(pages: list[str]) -> tuple[list[str], bool]:
-    """The pages less the first and last lines that most of them share but for a number."""
+    """The pages less running heads and page numbers: an edge line that others share but for its number is said once."""
     split = [page.strip().split("\n") for page in pages]
-
-    def bare(line: str) -> str:
-        return re.sub(r"\d+|\s+", " ", line).strip()
-
-    edges = Counter(edge for lines in split for edge in {bare(lines[0]), bare(lines[-1])})
-    often = {edge for edge, times in edges.items() if times >= max(_REPEATS_LEAST, len(pages) / 2)}
+    edges = Counter(_bare(edge) for lines in split for edge in {lines[0], lines[-1]})
+    most = max(_REPEATS_LEAST, len(pages) / 2)
+    often = {edge for edge, times in edges.items() if times >= (_REPEATS_LEAST if "#" in edge else most)}
+    said: set[str] = set()
     kept = []
     for lines in split:
-        first = bool(lines) and bare(lines[0]) in often
-        last = len(lines) > 1 and bare(lines[-1]) in often
-        kept.append("\n".join(lines[first : len(lines) - last]))
-    return kept, any(before != after for before, after in zip(map("\n".join, split), kept, strict=True))
+        first, last = _bare(lines[0]), _bare(lines[-1])
+        top = first in often and (first in said or first == "#")
+        bottom = len(lines) > 1 and last in often and (last in said or last == "#")
+        said |= {first, last}
+        kept.append("\n".join(lines[top : len(lines) - bottom]))
+    return kept, any(len(lines) > page.count("\n") + 1 for lines, page in zip(split, kept, strict=True))
+
+
+def _bare(line: str) -> str:
+    """A line without what changes from page to page."""
+    return " ".join(re.sub(r"\d+|^[ivxlc]+$", "#", line.strip()).split())
 
 
 def _chapters(reader: PdfReader) -> dict[int, list[tuple[int, str]]]:
@@ -123,20 +130,29 @@ def _entries(outline: list[Any], level: int) -> Iterator[tuple[int, Any]]:
 def _add_page(draft: Draft, text: str, chapters: list[tuple[int, str]]) -> None:
     """Add a page; a chapter opens at the line that says its title, else at the top."""
     lines = text.split("\n")
-    said = [" ".join(line.split()).lower() for line in lines]
+    said = [_comparable(line) for line in lines]
     places: list[tuple[int, int, str, bool]] = []
     at = 0
     for level, title in chapters:
-        wanted = " ".join(title.split()).lower()
+        wanted = _comparable(title)
         found = next((place for place in range(at, len(said)) if said[place] == wanted), None)
         places.append((at if found is None else found, level, title, found is not None))
         at = at if found is None else found + 1
     done = 0
+    # All in reading order: a title that no line says opens right behind the one before it.
     for place, level, title, in_text in places:
         draft.add("\n".join(lines[done:place]))
         done = place + in_text
-        (draft.heading if in_text else draft.section)(level, title)
+        if in_text:
+            draft.heading(level, lines[place])
+        else:
+            draft.section(level, title)
     draft.add("\n".join(lines[done:]))
+
+
+def _comparable(title: str) -> str:
+    """A title as it may stand in the outline and on the page: one of the two often lacks the number."""
+    return _NUMBERING.sub("", " ".join(title.split()).lower())
 
 
 def _title(reader: PdfReader) -> str:
