@@ -6,6 +6,7 @@ nothing, and unpack no more than a bound. Does not know where files are kept or 
 """
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def extract(name: str, path: Path) -> Extracted:
     """
     try:
         before = path.stat()
+        if not stat.S_ISREG(before.st_mode):
+            raise NotReadable("it is no ordinary file. Add the files themselves, or the folder they are in.")
         _check_size(before.st_size)
         extracted = _read(name, path)
         after = path.stat()
