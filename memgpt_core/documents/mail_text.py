@@ -17,6 +17,9 @@ _SEPARATOR = re.compile(rb"^From [^\n]*\d{4}\r?\n", re.MULTILINE)
 _SHOWN = ("From", "To", "Cc", "Date")
 _NAMED_MOST = 20
 
+HEADER_CHARS_MOST = 20_000
+"""Parsing a header costs the square of its length."""
+
 
 def read_mail(data: bytes) -> Extracted:
     """One message (.eml)."""
@@ -53,6 +56,8 @@ def _add(draft: Draft, data: bytes, left_out: list[str]) -> str:
     """Add a message; gives its subject."""
     try:
         message = message_from_bytes(data, policy=policy.default)
+        if any(len(str(value)) > HEADER_CHARS_MOST for _, value in message.raw_items()):
+            raise NotReadable("one of its header lines has no end. Save the message as text and add that.")
         subject = _header(message, "Subject") or "(no subject)"
         draft.heading(1, subject)
         shown = [(name, _header(message, name)) for name in _SHOWN]

@@ -81,13 +81,14 @@ def split(extracted: Extracted, name: str) -> tuple[Passage, ...]:
 def _runs(parts: Iterable[Part]) -> Iterator[list[Part]]:
     """The parts of each section together; a heading over nothing but the next heading stands with that section."""
     run: list[Part] = []
+    bare = True
     for part in parts:
         if run and (part.kind == "heading" or part.title_path != run[-1].title_path):
-            bare = all(before.kind == "heading" for before in run)
             if not (bare and part.title_path[: len(run[-1].title_path)] == run[-1].title_path):
                 yield run
-                run = []
+                run, bare = [], True
         run.append(part)
+        bare = bare and part.kind == "heading"
     if run:
         yield run
 
@@ -97,12 +98,13 @@ def _section(text: str, run: Sequence[Part], title: str) -> Iterator[Passage]:
     path = run[-1].title_path
     units = (unit for part in run for unit in _units(text, part))
     held: list[_Unit] = []
-    fresh, ended = 0, False
+    fresh, ended, ahead = 0, False, 0.0
     titles = _titles(title, path, said=[part.title_path for part in run if part.kind == "heading"])
     while True:
-        while not ended and sum(unit.weight for unit in held[fresh:]) < 2 * PASSAGE_TOKENS:
+        while not ended and ahead < 2 * PASSAGE_TOKENS:
             if unit := next(units, None):
                 held.append(unit)
+                ahead += unit.weight
             ended = unit is None
         if fresh == len(held):
             return
@@ -114,6 +116,7 @@ def _section(text: str, run: Sequence[Part], title: str) -> Iterator[Passage]:
         start, end = held[0].start, held[cut - 1].end
         stretch = text[start:end].rstrip()
         yield Passage(start, start + len(stretch), path, page, front + stretch)
+        ahead -= sum(unit.weight for unit in held[fresh:cut])
         again = _overlap(text, held, cut)
         held, fresh = held[again:], cut - again
         titles = _titles(title, path, said=())
@@ -132,14 +135,14 @@ def _cut(text: str, units: Sequence[_Unit], fresh: int, room: float, *, known: b
             break
         if at >= fresh:
             places.append((at + 1, filled))
-    good = [at for at, filled in places if filled >= _LEAST_SHARE * room]
-    roomy = [at for at, filled in places if at in good and whole - filled >= _REMAINDER_TOKENS] if known else good
+    good = [(at, filled) for at, filled in places if filled >= _LEAST_SHARE * room]
+    roomy = [(at, filled) for at, filled in good if not known or whole - filled >= _REMAINDER_TOKENS]
 
-    def quality(at: int) -> tuple[int, int]:
-        last = units[at - 1]
+    def quality(place: tuple[int, float]) -> tuple[int, int]:
+        last = units[place[0] - 1]
         return last.ends, -zlib.crc32(text[last.start : last.end].encode())
 
-    return max(roomy or good or [places[-1][0]], key=quality)
+    return max(roomy or good or places[-1:], key=quality)[0]
 
 
 def _overlap(text: str, held: Sequence[_Unit], cut: int) -> int:
