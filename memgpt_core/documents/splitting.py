@@ -83,10 +83,10 @@ def _runs(parts: Iterable[Part]) -> Iterator[list[Part]]:
     run: list[Part] = []
     bare = True
     for part in parts:
-        if run and (part.kind == "heading" or part.title_path != run[-1].title_path):
-            if not (bare and part.title_path[: len(run[-1].title_path)] == run[-1].title_path):
-                yield run
-                run, bare = [], True
+        new = bool(run) and (part.kind == "heading" or part.title_path != run[-1].title_path)
+        if new and not (bare and part.title_path[: len(run[-1].title_path)] == run[-1].title_path):
+            yield run
+            run, bare = [], True
         run.append(part)
         bare = bare and part.kind == "heading"
     if run:
