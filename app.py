@@ -6,7 +6,7 @@ from memgpt_core.state import State
 from memgpt_core.workspace import Workspace
 from pages.parts import blocks, composer, conversation, fork_action, frame, gauge, turn_panel
 from pages.parts.frame import Here
-from pages.parts.live_turn import BUSY_EVERY_S, IDLE_EVERY_S, MEMORY_EVERY_S, draw_pulse, draw_tail
+from pages.parts.live_turn import BUSY_EVERY_S, IDLE_EVERY_S, MEMORY_EVERY_S, draw
 from pages.parts.safe_md import safe_md
 
 
@@ -18,6 +18,11 @@ def memory(ws: Workspace) -> None:
     turn_panel.draw_calls(ws, state)
     turn_panel.draw_paging(ws, state)
     turn_panel.draw_notes(ws, state)
+
+
+def over(ws: Workspace, busy: bool, drawn: int) -> bool:
+    """Whether the page as it was drawn is out of date: the turn has ended, or something has begun."""
+    return ws.busy != busy or (not busy and ws.version != drawn)
 
 
 def title(state: State) -> None:
@@ -36,7 +41,7 @@ def past(here: Here) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             title(state)
             fork_action.draw(here)
-        with st.container(height=500, key="conversation", border=False, autoscroll=True):
+        with conversation.from_the_end("conversation", height=500):
             conversation.draw_history(ws, state.seq, state.turn, here.zone, live=False)
     with beside, st.container(height=600, key="memory", border=False, autoscroll=False):
         gauge.draw(state)
@@ -58,14 +63,12 @@ with frame.enter("Chat") as here:
     talk, beside = st.columns([58, 42], gap="medium")
     with talk:
         title(state)
-        with st.container(height=500, key="conversation", border=False, autoscroll=True):
+        with conversation.from_the_end("conversation", height=500):
             conversation.draw_history(ws, from_seq - 1, state.turn, here.zone, live=True)
-            if busy:
-                tail = frame.live(draw_tail, every_s=BUSY_EVERY_S, until=lambda: not ws.busy)
-                tail(ws, from_seq, here.zone)
+            tail = st.empty()
         # An idle page looks now and then whether another tab, or a timer, began something.
         every_s = BUSY_EVERY_S if busy else IDLE_EVERY_S
-        frame.live(draw_pulse, every_s=every_s, until=lambda: not busy and ws.version != drawn)(ws)
+        frame.live(draw, every_s=every_s, until=lambda: over(ws, busy, drawn))(ws, tail, from_seq, here.zone)
         composer.draw(ws)
     with beside, st.container(height=600, key="memory", border=False, autoscroll=False):
         frame.live(memory, every_s=MEMORY_EVERY_S if busy else None)(ws)

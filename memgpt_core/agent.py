@@ -1,4 +1,4 @@
-"""The MemGPT loop: relieve memory pressure, ask the model, run its calls, chain or yield.
+"""The MemGPT loop: place what is retrieved, relieve memory pressure, ask the model, run its calls, chain or yield.
 
 Orders decisions and effects; takes none itself: the queue manager decides when to warn and flush, the
 functions what a call does, `state.apply` what it all means. Every decision is made on the newest state under
@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
-from memgpt_core import decisions, prompt, queue_manager
+from memgpt_core import decisions, prompt, queue_manager, retrieval
+from memgpt_core.ahead import Ahead
 from memgpt_core.decisions import Opening
 from memgpt_core.errors import ContextOverflow, LogClosed, MemscopeError, ModelUnavailable, StoreBroken
 from memgpt_core.events import (
@@ -24,7 +25,7 @@ from memgpt_core.events import (
     TruncationSuspected,
     TurnEnded,
 )
-from memgpt_core.executor import UNANSWERED, asked, execute, not_run, refused, would_run
+from memgpt_core.executor import UNANSWERED, asked, capped, execute, not_run, over_cap, refused, would_run
 from memgpt_core.failpoints import failpoint
 from memgpt_core.journal import Journal
 from memgpt_core.llm.base import ChatModel, Progress, Reply, Stopped
@@ -87,12 +88,16 @@ class Agent:
         model: Callable[[State], ChatModel],
         search: Search,
         *,
+        ahead: Ahead | None = None,
         progress: Progress | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`ahead` runs searches before they are asked for; without it, as in a rerun, none are."""
         self._journal = journal
         self._model = model
-        self._memory = Memory(journal.commit, lambda: journal.state, journal.read, search)
+        self._search = search
+        self._ahead = ahead
+        self._memory = Memory(journal.commit, lambda: journal.state, journal.read, ahead or search)
         self._progress: Progress = progress or Silent()
         self._timer = timer
 
@@ -156,6 +161,8 @@ class Agent:
         calls_seen: Counter[str] = Counter()
         answered_with_nothing = False
         while True:
+            if not only_saving:
+                self._place_hits()
             self._relieve_pressure()
             replied = self._ask_with_retry(self._build_prompt())
             if only_saving and not replied.calls:
@@ -188,6 +195,18 @@ class Agent:
         chained = self._run_calls(replied, first=answered.call_index)
         self._end_unless(chained, repeating=False)
         return not chained
+
+    def _place_hits(self) -> None:
+        """Put into the queue what the retrieval policy finds for the next step."""
+        # Held for the search too: what is placed must not be in the window by the time it is.
+        with self._journal.lock:
+            state = self._journal.state
+            wanted = retrieval.due(state, self._journal.read)
+            started = self._timer()
+            placed = retrieval.placed(state, self._search, wanted) if wanted else None
+            if placed is not None:
+                measured = placed.measured.model_copy(update={"seconds": round(self._timer() - started, 6)})
+                self._journal.commit(placed.model_copy(update={"measured": measured}))
 
     def _build_prompt(self) -> Prompt:
         """Commit the next request, or the end of the turn when it was stopped or has taken too many steps.
@@ -224,12 +243,21 @@ class Agent:
         self._progress.phase("waiting")
         progress = self._progress if purpose == "turn" else _Summarising(self._progress)
         started = self._timer()
-        reply = self._model(self._journal.state).chat(built.body, progress)
+        reply = self._chat(built.body, progress, purpose)
         event = decisions.replied(reply, purpose, round(self._timer() - started, 6), self._journal.state.settings)
         committed = self._journal.commit(lambda state: queue_manager.fit(state, event) if purpose == "turn" else event)
         if purpose == "turn":
             self._compare_counts(sum(built.sections.values()), reply)
         return committed  # type: ignore[return-value]
+
+    def _chat(self, body: dict[str, Any], progress: Progress, purpose: Purpose) -> Reply:
+        """The model's reply; while it is written, searches that it may lead to run ahead."""
+        model = self._model(self._journal.state)
+        if self._ahead is None or purpose != "turn":
+            return model.chat(body, progress)
+        with self._ahead.running() as begun:
+            reply = model.chat(body, progress)
+        return reply._replace(measured=reply.measured.model_copy(update={"prefetched": begun.searches}))
 
     def _compare_counts(self, ours: int, reply: Reply) -> None:
         """Say it loudly when the server saw clearly less of the prompt than was sent."""
@@ -271,6 +299,10 @@ class Agent:
         if state.stopping:
             self._journal.commit(queue_manager.fit(state, not_run(call)))
             return False
+        # What a person allowed is not refused by a cap.
+        if answer is None and (cap := over_cap(state, call)):
+            self._journal.commit(queue_manager.fit(state, capped(state, call, cap)))
+            return True
         if answer is not None and not answer.allowed:
             self._journal.commit(queue_manager.fit(state, refused(call, answer.reason)))
             return True

@@ -97,7 +97,7 @@ WITH spans AS (
     LEFT JOIN messages m ON m.seq_from = e.seq_from
     LEFT JOIN passages p ON p.seq_from = e.seq_from
     WHERE e.turn > 0 AND e.seq_from <= $last AND e.kind IN ('trigger_received', 'model_replied', 'function_returned',
-        'archival_inserted', 'recall_searched', 'archival_searched', 'queue_flushed', 'fault_recorded')
+        'archival_inserted', 'recall_searched', 'archival_searched', 'hits_placed', 'queue_flushed', 'fault_recorded')
 ), opened AS (
     SELECT number, arg_min(about, rank) AS cause, arg_min(left(text, {TRIGGER_CHARS}), rank) AS trigger,
         arg_min(CASE WHEN about = 'login' THEN 0 ELSE hash(text) END, rank) AS said

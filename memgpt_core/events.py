@@ -51,6 +51,10 @@ class Measured(_Frozen):
         load_s, prefill_s, generate_s: the model server's own clock.
         total: how many items a search matched in all.
         hits: the page of results a search gave, best first.
+        prefetched: how many searches were begun ahead of being asked for while this reply was written; None when
+            none may be.
+        saved_s: the seconds that a search did not take when it was asked for, because it had been run ahead; None
+            when it had not.
     """
 
     tokens: int | None = None
@@ -66,6 +70,8 @@ class Measured(_Frozen):
     generate_s: float | None = None
     total: int | None = None
     hits: tuple[Hit, ...] | None = None
+    prefetched: int | None = None
+    saved_s: float | None = None
 
 
 NOTHING = Measured()
@@ -288,6 +294,7 @@ class FunctionReturned(Header):
         ok: False is the model's fault and forces a heartbeat.
         heartbeat: control goes straight back to the model.
         holds: ids of the messages and passages whose text is in `value`.
+        capped: the call was refused because the memory calls of the step, or of the turn, were used up.
     """
 
     kind: Literal["function_returned"] = "function_returned"
@@ -298,6 +305,7 @@ class FunctionReturned(Header):
     value: str
     heartbeat: bool
     holds: tuple[str, ...] = ()
+    capped: Literal["step", "turn"] | None = None
     clip: Clip | None = None
     measured: Measured = NOTHING
 
@@ -619,6 +627,28 @@ class ArchivalSearched(Header):
     measured: Measured = NOTHING
 
 
+class HitsPlaced(Header):
+    """The retrieval policy put stored texts into the queue: neither the user wrote them nor did the model ask.
+
+    Attributes:
+        why: before the turn's first step, or between two steps of it.
+        query: what was searched for, in both stores.
+        text: what the model reads.
+        holds: ids of the messages and passages whose text is in it.
+        budget_tokens: the most it could take of the queue.
+        measured.hits: what was chosen from, best first; a rerun chooses from the same.
+    """
+
+    kind: Literal["hits_placed"] = "hits_placed"
+    why: Literal["before", "interleaved"]
+    query: str
+    text: str
+    holds: tuple[str, ...]
+    budget_tokens: int
+    mode: str
+    measured: Measured = NOTHING
+
+
 # --- messages by hand --------------------------------------------------------------------------------
 
 
@@ -723,6 +753,7 @@ Event = (
     | DocumentRemoved
     | RecallSearched
     | ArchivalSearched
+    | HitsPlaced
     | MessageEdited
     | MessageDeleted
     | MessageRestored
@@ -801,7 +832,7 @@ def queues_message(event: Event) -> bool:
     """
     if event.kind == "model_replied":
         return event.purpose == "turn" and bool(event.content or event.calls)
-    return event.kind in ("trigger_received", "function_returned", "pressure_warned")
+    return event.kind in ("trigger_received", "function_returned", "pressure_warned", "hits_placed")
 
 
 def encode(event: Event) -> str:

@@ -8,7 +8,7 @@ failure classes of the paper's code). Also finds a call that a small model print
 import json
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from memgpt_core.events import Call, FunctionAsked, FunctionReturned, Measured, clean
 from memgpt_core.failpoints import failpoint
@@ -16,7 +16,7 @@ from memgpt_core.functions import HEARTBEAT, BadArguments, Function, validate
 from memgpt_core.memory_functions import FunctionFailed, Memory, Returned
 from memgpt_core.prompt import clipped
 from memgpt_core.queue_manager import fit
-from memgpt_core.state import State
+from memgpt_core.state import OUTWARD, State
 
 SALVAGE_TRIES = 50
 """Opening braces that may lead nowhere before the rest of a text is left alone; each costs a read to its end."""
@@ -175,3 +175,29 @@ def refused(call: Call, reason: str) -> FunctionReturned:
     because = f" The user says: {reason}" if reason else " The user gave no reason."
     why = f"Not run: the user was asked and said no.{because}"
     return not_run(call, why).model_copy(update={"heartbeat": True})
+
+
+def over_cap(state: State, call: Call) -> Literal["step", "turn"] | None:
+    """Which cap on memory calls a call would pass; None when it may run."""
+    if call.name in OUTWARD:
+        return None
+    settings = state.settings
+    if 0 < settings.memory_calls_per_turn <= state.turn_calls:
+        return "turn"
+    return "step" if 0 < settings.memory_calls_per_step <= state.step_calls else None
+
+
+_CAPPED = {
+    "step": "Not run: at most {cap} memory calls run in one step, and that many have. Read their results; if this call "
+    "is still needed, make it again in the next step.",
+    "turn": "Not run: at most {cap} memory calls run in one turn, and that many have. Call no memory function again: "
+    "answer the user with what you have.",
+}
+"""What the model reads of a call that passes a cap, by the cap."""
+
+
+def capped(state: State, call: Call, cap: Literal["step", "turn"]) -> FunctionReturned:
+    """The result of a call that passes a cap; the model gets control back to do without."""
+    settings = state.settings
+    most = settings.memory_calls_per_turn if cap == "turn" else settings.memory_calls_per_step
+    return not_run(call, _CAPPED[cap].format(cap=most)).model_copy(update={"heartbeat": True, "capped": cap})

@@ -44,7 +44,13 @@ CHUNK_BYTES = 2**20
 NAME_CHARS = 80
 """As `blueprint.Blueprint` has it."""
 
-STORES = {"run.jsonl": "log", "rows.duckdb": "rows", "index.lance": "index", "checkpoints": "checkpoints"}
+STORES = {
+    "run.jsonl": "log",
+    "rows.duckdb": "rows",
+    "index.lance": "index",
+    "far.lance": "index",
+    "checkpoints": "checkpoints",
+}
 """What the bytes of a folder are counted as; a write-ahead log counts with its file, all else as `other`."""
 
 

@@ -24,6 +24,7 @@ from memgpt_core.adding import Adding
 from memgpt_core.blueprint import Blueprint, first_events
 from memgpt_core.cards import AgentCard, Cards, Sample, card_of
 from memgpt_core.connection import Connection
+from memgpt_core.embedders import Embedders
 from memgpt_core.errors import AgentBusy, AgentNotFound, HomeBusy, MemscopeError
 from memgpt_core.forking import make_fork
 from memgpt_core.jobs import Jobs
@@ -82,6 +83,7 @@ class Home:
         self._asides: dict[str, Workspace] = {}
         self._cards = Cards()
         self._vectors = VectorStore(path / "vectors.duckdb")
+        self.embedders = Embedders(path / "embedding.json", self._vectors.queries)
         self._closed = threading.Event()
         if timer:
             threading.Thread(target=self._run_timer, name="timer", daemon=True).start()
@@ -250,6 +252,7 @@ class Home:
                 models=self._models,
                 connection=self.connection,
                 cold=self._cold,
+                embedders=self.embedders,
             )
             self._asides[folder.name] = workspace
             yield workspace
@@ -375,6 +378,7 @@ class Home:
                     models=self._models,
                     connection=self.connection,
                     cold=self._cold,
+                    embedders=self.embedders,
                 )
             return self._open[agent_id]
 

@@ -18,8 +18,8 @@ from memgpt_core.ids import number
 from memgpt_core.queries import day_terms, joined
 from memgpt_core.ranking import VECTORS_CONTEXT, Context
 from memgpt_core.rows import Row
-from memgpt_core.stores.matrix import VectorMatrix
 from memgpt_core.stores.postings import Postings, Stored
+from memgpt_core.stores.tiered import TieredMatrix
 from memgpt_core.stores.versions import COLUMNS, Began, Version, Versions
 
 INDEXED_ROLES = ("user", "assistant")
@@ -48,11 +48,21 @@ class HotTable:
     def __init__(self, table: str, dim: int) -> None:
         chat = table == "messages"
         self.table = table
+        self._dim = dim
         self.position = 0
         self.versions = Versions("m" if chat else "p", INDEXED_ROLES if chat else ())
         self.postings = Postings()
-        context = VECTORS_CONTEXT if chat else Context(0, 0)
-        self.matrix = VectorMatrix(dim, self.versions, context) if dim else None
+        self.forget_vectors()
+
+    @property
+    def bytes(self) -> int:
+        """About how much RAM its words and versions take, the vectors not counted."""
+        return self.postings.bytes + self.versions.size * 8 * len(COLUMNS)
+
+    def forget_vectors(self) -> None:
+        """Begin the vectors anew."""
+        context = VECTORS_CONTEXT if self.table == "messages" else Context(0, 0)
+        self.matrix = TieredMatrix(self._dim, self.versions, context) if self._dim else None
 
 
 class HotTier:
@@ -73,12 +83,18 @@ class HotTier:
             self._begin()
             self._looked = True
 
+    def behind(self, position: int) -> int:
+        """How many events the row store is ahead, after a look into the file; waits for no reading of rows."""
+        if not self._looked:
+            with self.lock:
+                if not self._looked:
+                    self._load(position)
+        return position - min(hot.position for hot in self.tables.values())
+
     def sync(self, position: int) -> None:
         """Take what the row store took up to `position`."""
-        with self.lock:
-            if not self._looked:
-                self._load(position)
-            tables = list(self.tables)
+        self.behind(position)
+        tables = list(INDEXED)
         for table in tables:
             # Not in one go: whoever asks how far it is need not wait for all of it.
             while self.tables[table].position < position:

@@ -129,7 +129,7 @@ class Indexing:
             late = sorted(self._bare[table].difference(lacking)) if self._embedder else []
             if late:
                 sql = f"SELECT id, seq_from, text FROM {table} WHERE id IN (SELECT unnest($ids)) AND seq_to IS NULL"
-                found = self._query(sql, {"ids": late})
-                # One that still has none stays bare: rows may have come since `lacking` was asked for.
-                self._merge(table, found)
-                self._bare[table] -= set(late) - {row["id"] for row in found}
+                rows = self._query(sql, {"ids": late})
+                # Which have their vector now, merging says itself; those that stand no more need none.
+                self._bare[table] -= set(late).difference(row["id"] for row in rows)
+                self._merge(table, rows)

@@ -8,10 +8,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from memgpt_core.connection import Connection
+from memgpt_core.embedders import Embedders
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.embedding.hashing import HashingEmbedder
 from memgpt_core.embedding.minilm import MiniLMEmbedder
 from memgpt_core.embedding.ollama import OllamaEmbedder
+from memgpt_core.errors import ModelUnavailable
 from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.state import State
 from memgpt_core.tokens import counted_by
@@ -21,10 +23,14 @@ _MINILM = MiniLMEmbedder()
 
 
 class Means:
-    """One agent's counters and embedders; without a connection there are the built-in ones."""
+    """One agent's counters and embedders; without a connection there are the built-in ones.
 
-    def __init__(self, connection: Connection | None) -> None:
+    The embedders are those of the home, where there are such.
+    """
+
+    def __init__(self, connection: Connection | None, embedders: Embedders | None = None) -> None:
         self._connection = connection
+        self._embedders = embedders or Embedders()
 
     def known(self, model: str) -> dict[str, Any]:
         """What the home has learned of a model."""
@@ -65,21 +71,28 @@ class Means:
     def embedder(self, name: str) -> Embedder | None:
         """The embedder of that name in the settings; None when there is none or its dimension was never learned."""
         if name == "hashing":
-            return HashingEmbedder()
+            return self._embedders.shared(name, HashingEmbedder)
         if name == "minilm":
-            return _MINILM
+            return self._embedders.shared(name, lambda: _MINILM)
         model = name.removeprefix("ollama:")
         dim = int(self.known(model).get("dim", 0)) if name != "none" else 0
         if not dim or self._connection is None or not self._connection.host:
             return None
-        return OllamaEmbedder(self._connection.host, model, dim=dim)
+        host = self._connection.host
+        return self._embedders.shared((host, model, dim), lambda: OllamaEmbedder(host, model, dim=dim))
 
-    def learn_dimension(self, name: str) -> None:
-        """Ask an Ollama embedding model how long its vectors are, once.
+    def learn_dimension(self, name: str, *, anew: bool = False) -> None:
+        """Ask an Ollama embedding model how long its vectors are: once, or `anew`, as it may have been replaced there.
 
         Raises:
-            ModelUnavailable: it cannot be asked.
+            ModelUnavailable: it cannot be asked, and never was.
         """
         model = name.removeprefix("ollama:")
-        if model != name and self._connection is not None and not self.known(model).get("dim"):
+        known = bool(self.known(model).get("dim"))
+        if model == name or self._connection is None or (known and not anew):
+            return
+        try:
             self._connection.knowledge.learn(model, dim=OllamaEmbedder(self._connection.server().host, model).learn())
+        except ModelUnavailable:
+            if not known:
+                raise

@@ -33,6 +33,9 @@ from memgpt_core.tokens import count
 EXCERPT_CHARS = 600
 """The most of one hit that a page of results shows; a longer text is shown around its best place."""
 
+SPOKEN = ("user", "assistant")
+"""The roles whose messages are searched."""
+
 MAX_PAUSE_MINUTES = 360
 """As in the paper's code."""
 
@@ -59,6 +62,10 @@ class Found(Protocol):
     @property
     def mode(self) -> str:
         """`words`, or `words+vectors`."""
+
+    @property
+    def saved_s(self) -> float | None:
+        """Seconds it did not take now because it had been run ahead; None when it had not (see `ahead`)."""
 
 
 class Search(Protocol):
@@ -313,12 +320,9 @@ def conversation_search_date(memory: Memory, start_date: str, end_date: str, pag
 
 def _recall(memory: Memory, query: str, start: str, end: str, page: int) -> Returned:
     _check(start, end, page)
-    state, roles = memory.state(), ("user", "assistant")
-    # What this turn queued whole is before the model's eyes already: finding the question itself instead of
-    # its answer would waste the page.
-    asking = tuple(entry.id for entry in state.queue if entry.turn == state.turn and entry.clip is None)
+    state, roles = memory.state(), SPOKEN
     found = memory.search.recall(
-        query, roles=roles, start=start, end=end, page=page, page_size=state.settings.page_size, exclude=asking
+        query, roles=roles, start=start, end=end, page=page, page_size=state.settings.page_size, exclude=asking(state)
     )
     memory.commit(
         RecallSearched(
@@ -328,10 +332,19 @@ def _recall(memory: Memory, query: str, start: str, end: str, page: int) -> Retu
             end=end,
             page=page,
             mode=found.mode,
-            measured=Measured(total=found.total, hits=found.hits),
+            measured=Measured(total=found.total, hits=found.hits, saved_s=found.saved_s),
         )
     )
     return _page(memory, query, found, page, state.settings.page_size)
+
+
+def asking(state: State) -> tuple[str, ...]:
+    """The messages of this turn, which a search of recall storage leaves out.
+
+    What the turn queued whole is before the model's eyes already: finding the question itself instead of its answer
+    would waste the page.
+    """
+    return tuple(entry.id for entry in state.queue if entry.turn == state.turn and entry.clip is None)
 
 
 # --- archival storage ---------------------------------------------------------------------------------------
@@ -383,7 +396,7 @@ def archival_memory_search(
             end=end,
             page=page,
             mode=found.mode,
-            measured=Measured(total=found.total, hits=found.hits),
+            measured=Measured(total=found.total, hits=found.hits, saved_s=found.saved_s),
         )
     )
     return _page(memory, query, found, page, state.settings.page_size)
@@ -412,15 +425,18 @@ def _page(memory: Memory, query: str, found: Found, page: int, page_size: int) -
     rows = memory.search.items([hit.id for hit in found.hits])
     lines = [f"Showing {len(found.hits)} of {found.total} results (page {page} of {pages}):"]
     for hit in found.hits:
-        row = rows[hit.id]
-        shown = {"id": hit.id, "time": row["at"].strftime("%Y-%m-%d %H:%M")}
-        if "role" in row:
-            shown["role"] = row["role"]
-        if row.get("tags"):
-            shown["tags"] = row["tags"]
-        text = row["text"] or row.get("thoughts", "")
-        lines.append(json.dumps({**shown, "text": excerpt(text, query)}, ensure_ascii=False))
+        lines.append(json.dumps(shown(rows[hit.id], query), ensure_ascii=False))
     return Returned("\n".join(lines), holds=tuple(hit.id for hit in found.hits))
+
+
+def shown(row: dict[str, Any], query: str) -> dict[str, Any]:
+    """What the model reads of a message or passage that a search found."""
+    found = {"id": row["id"], "time": row["at"].strftime("%Y-%m-%d %H:%M")}
+    if "role" in row:
+        found["role"] = row["role"]
+    if row.get("tags"):
+        found["tags"] = row["tags"]
+    return {**found, "text": excerpt(row["text"] or row.get("thoughts", ""), query)}
 
 
 def excerpt(text: str, query: str, chars: int = EXCERPT_CHARS) -> str:

@@ -9,15 +9,16 @@ slices, newest rows first, against a deadline, so that even a slow one ends.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from memgpt_core.events import EPOCH
+from memgpt_core.events import EPOCH, Hit
 from memgpt_core.projections import Projections
 from memgpt_core.queries import query_terms
 from memgpt_core.rows import Row
+from memgpt_core.scope import Also
 from memgpt_core.similarity import INDEXED_ROLES
 from memgpt_core.state import State
 from memgpt_core.stores.sandbox import pattern_fault
@@ -70,6 +71,18 @@ class MessageFilter(NamedTuple):
     where: Where = ""
     where_seq: int = 0
 
+    def scope(self, state: State) -> dict[str, Any]:
+        """The same without the text, as the keywords of a ranked search (`Projections.recall`)."""
+        zone = ZoneInfo(self.zone)
+        narrow: dict[str, Any] = {"roles": self.roles or INDEXED_ROLES, "also": tuple(_narrowed(state, self))}
+        if self.session:
+            narrow["session"] = self.session
+        if self.start:
+            narrow["since_us"] = _midnight_us(self.start, zone)
+        if self.end:
+            narrow["before_us"] = _midnight_us(self.end + timedelta(days=1), zone)
+        return narrow
+
 
 class MessagePage(NamedTuple):
     """Some of the messages that pass a filter.
@@ -83,14 +96,14 @@ class MessagePage(NamedTuple):
         total: how many pass.
         note: what the count leaves out, a sentence; else empty.
         refused: why nothing was searched, a sentence; else empty.
-        scores: of a ranked search, by id.
+        hits: of a ranked search, by id: (the place among all pages from 1, how it was ranked).
     """
 
     rows: tuple[Row, ...] = ()
     total: int = 0
     note: str = ""
     refused: str = ""
-    scores: Mapping[str, float] = {}
+    hits: Mapping[str, tuple[int, Hit]] = {}
 
 
 class _Plan(NamedTuple):
@@ -100,8 +113,7 @@ class _Plan(NamedTuple):
     params: dict[str, Any]
     needles: tuple[str, ...] = ()
     pattern: str = ""
-    ranks: Mapping[str, int] = {}
-    scores: Mapping[str, float] = {}
+    hits: Mapping[str, tuple[int, Hit]] = {}
     note: str = ""
 
 
@@ -127,7 +139,7 @@ def find_messages(
     plan = _looked_for(stores, state, wanted, _filtered(state, wanted), text, clock)
     found, total = _passing(stores, plan, offset, limit)
     rows = _rows(stores, state, plan, wanted, found, whole=whole) if found else ()
-    return MessagePage(rows, total, plan.note, "", plan.scores)
+    return MessagePage(rows, total, plan.note, "", plan.hits)
 
 
 # --- which rows pass ------------------------------------------------------------------------------------------
@@ -138,10 +150,9 @@ def _filtered(state: State, wanted: MessageFilter) -> _Plan:
     deleted = wanted.where == "deleted"
     sql = [f"rowid IN ({_DELETED})" if deleted else _STOOD]
     params: dict[str, Any] = {"n": state.seq}
-    for column, values in (("role", wanted.roles), ("kind", wanted.kinds)):
-        if values:
-            sql.append(f"{column} IN (SELECT unnest(${column}s))")
-            params[f"{column}s"] = list(values)
+    if wanted.roles:
+        sql.append("role IN (SELECT unnest($roles))")
+        params["roles"] = list(wanted.roles)
     if wanted.session:
         sql.append("session = $session")
         params["session"] = wanted.session
@@ -152,29 +163,36 @@ def _filtered(state: State, wanted: MessageFilter) -> _Plan:
     if wanted.end:
         sql.append('epoch_us("at") < $end')
         params["end"] = _midnight_us(wanted.end + timedelta(days=1), zone)
-    if wanted.edited_by:
-        sql.append(
-            "id IN (SELECT about FROM events WHERE kind = 'message_edited' AND author = $author AND seq_from <= $n)"
-        )
-        params["author"] = wanted.edited_by
-    if wanted.where and not deleted:
-        sql.append(_whereabouts(state, wanted, params))
+    for more in _narrowed(state, wanted):
+        sql.append(more.sql)
+        params.update(more.params)
     return _Plan(" AND ".join(sql), params)
 
 
-def _whereabouts(state: State, wanted: MessageFilter, params: dict[str, Any]) -> str:
+def _narrowed(state: State, wanted: MessageFilter) -> Iterator[Also]:
+    """The filters that the agent's own search does not have."""
+    if wanted.kinds:
+        yield Also("what it is", "kind IN (SELECT unnest($kinds))", {"kinds": list(wanted.kinds)})
+    if wanted.edited_by:
+        edits = "SELECT about FROM events WHERE kind = 'message_edited' AND author = $corrector AND seq_from <= $n"
+        yield Also("who corrected its text", f"id IN ({edits})", {"corrector": wanted.edited_by})
+    if wanted.where and wanted.where != "deleted":
+        yield Also("where it is", *_whereabouts(state, wanted))
+
+
+def _whereabouts(state: State, wanted: MessageFilter) -> tuple[str, dict[str, Any]]:
     if wanted.where_seq and wanted.where in ("evicted", "back"):
-        params["moved"] = wanted.where_seq
         ended = "seq_to = $moved AND item = carrier AND seq_to <= $n"
         begun = "seq_from = $moved AND how <> 'slot' AND seq_from <= $n"
-        return f"id IN (SELECT item FROM residency WHERE {ended if wanted.where == 'evicted' else begun})"
+        moved = f"SELECT item FROM residency WHERE {ended if wanted.where == 'evicted' else begun}"
+        return f"id IN ({moved})", {"moved": wanted.where_seq}
     if wanted.where == "back":
-        return f"id IN ({_OPEN_AS} <> 'slot') AND id NOT IN ({_OPEN_AS} = 'slot')"
+        return f"id IN ({_OPEN_AS} <> 'slot') AND id NOT IN ({_OPEN_AS} = 'slot')", {}
     if wanted.where == "pinned":
-        params["held"] = list(state.pinned)
+        held = list(state.pinned)
     else:
-        params["held"] = list({id for entry in state.queue for id in (entry.id, *entry.holds)})
-    return f"id {'NOT ' if wanted.where == 'evicted' else ''}IN (SELECT unnest($held))"
+        held = list({id for entry in state.queue for id in (entry.id, *entry.holds)})
+    return f"id {'NOT ' if wanted.where == 'evicted' else ''}IN (SELECT unnest($held))", {"held": held}
 
 
 def _midnight_us(day: date, zone: ZoneInfo) -> int:
@@ -191,8 +209,10 @@ def _looked_for(
     if not text:
         return plan
     haystack = _haystack(wanted)
+    if wanted.mode == "ranked" and wanted.where == "deleted":
+        return plan._replace(note="The agent's search ranks what stands; here are all that were deleted, by date.")
     if wanted.mode == "ranked":
-        return _ranked(stores, state, wanted, plan, text)
+        return _ranked(stores, state, wanted, text)
     if wanted.mode == "regex":
         return _by_pattern(stores, plan, haystack, text, clock)
     needles = (text,) if wanted.mode == "phrase" else tuple(dict.fromkeys(text.split()))
@@ -205,19 +225,17 @@ def _haystack(wanted: MessageFilter) -> str:
     return "(text || chr(10) || thoughts)" if wanted.thoughts else "text"
 
 
-def _ranked(stores: Projections, state: State, wanted: MessageFilter, plan: _Plan, text: str) -> _Plan:
-    roles = wanted.roles or INDEXED_ROLES
-    found = stores.recall(text, roles=roles, page_size=RANKED_MOST, at=state.seq)
+def _ranked(stores: Projections, state: State, wanted: MessageFilter, text: str) -> _Plan:
+    found = stores.recall(text, page_size=RANKED_MOST, at=state.seq, **wanted.scope(state))
     ids = [hit.id for hit in found.hits]
     note = (
         f"Of {found.total:,} that match at all, the best {RANKED_MOST:,} are shown." if found.total > len(ids) else ""
     )
-    return plan._replace(
-        where=f"{plan.where} AND id IN (SELECT unnest($ranked))",
-        params={**plan.params, "ranked": ids},
+    return _Plan(
+        f"{_STOOD} AND id IN (SELECT unnest($ranked))",
+        {"n": state.seq, "ranked": ids},
         needles=tuple(query_terms(text)),
-        ranks={id: rank for rank, id in enumerate(ids)},
-        scores={hit.id: hit.score for hit in found.hits},
+        hits={hit.id: (place, hit) for place, hit in enumerate(found.hits, 1)},
         note=note,
     )
 
@@ -249,9 +267,9 @@ def _by_pattern(stores: Projections, plan: _Plan, haystack: str, pattern: str, c
 
 def _passing(stores: Projections, plan: _Plan, offset: int, limit: int) -> tuple[list[int], int]:
     """(rowids of the page in order, how many rows pass)."""
-    if plan.ranks:
+    if plan.hits:
         rows = stores.rows(f"SELECT rowid AS stored_at, id FROM messages WHERE {plan.where}", plan.params)
-        ordered = [row["stored_at"] for row in sorted(rows, key=lambda row: plan.ranks[row["id"]])]
+        ordered = [row["stored_at"] for row in sorted(rows, key=lambda row: plan.hits[row["id"]][0])]
         return ordered[offset : offset + limit], len(ordered)
     params = {**plan.params, "limit": limit, "offset": offset}
     order = 'ORDER BY "at" DESC, seq_from DESC LIMIT $limit OFFSET $offset'
@@ -274,6 +292,7 @@ def _rows(
 ) -> tuple[Row, ...]:
     """The page's rows with their excerpts, in the order of `found`."""
     params: dict[str, Any] = {"stored": list(found), "needles": list(plan.needles), "pattern": plan.pattern}
+    params["thoughts"] = wanted.thoughts and not plan.hits
     rows = stores.rows(_EXCERPTS.format(texts="text, thoughts, " if whole else ""), params)
     by_place = {row.pop("stored_at"): row for row in rows}
     ids = [row["id"] for row in rows]
@@ -305,8 +324,8 @@ WITH stored AS (
       END AS sought
   FROM messages WHERE rowid IN (SELECT unnest($stored))
 ), shown AS (
-  SELECT *, text = '' OR (thoughts <> '' AND ($pattern <> '' OR len($needles) > 0) AND len(list_filter(sought,
-    lambda x: contains(lower(text), lower(x)))) = 0) AS thought,
+  SELECT *, text = '' OR ($thoughts AND thoughts <> '' AND ($pattern <> '' OR len($needles) > 0) AND
+    len(list_filter(sought, lambda x: contains(lower(text), lower(x)))) = 0) AS thought,
     CASE WHEN thought THEN thoughts ELSE text END AS body,
     CASE WHEN thought AND $pattern <> '' THEN [regexp_extract(thoughts, $pattern, 0, 'is')] ELSE sought END AS put
   FROM stored

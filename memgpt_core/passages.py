@@ -203,6 +203,12 @@ def intervals(select: Select, id: str, n: int) -> list[Row]:
     )
 
 
+def last_texts(select: Select, ids: Sequence[str]) -> dict[str, str]:
+    """The beginning of the last text each passage had, deleted or not."""
+    sql = "SELECT id, left(text, 300) AS text FROM passages WHERE id IN (SELECT unnest($ids)) ORDER BY seq_from"
+    return {row["id"]: row["text"] for row in select(sql, {"ids": list(ids)})}
+
+
 Embedding = Literal["this", "other", "none", "off"]
 """With the agent's model; only with another one; with none; the agent has no model."""
 

@@ -95,6 +95,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "tokens": "INTEGER",
         "seconds": "DOUBLE",
         "ok": "BOOLEAN",
+        "capped": "VARCHAR",
+        "prefetched": "INTEGER",
+        "saved_s": "DOUBLE",
     },
     "prompts": {
         "seq_from": "BIGINT",
@@ -136,9 +139,10 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 `events.about` is what the event is about: a block's label, a message's or passage's id, a function's or
 note's name, a search's query, a trigger's cause, the reason a turn ended. `events.tokens` is what it put into
-main context (a flush: what it freed). `passages.document` is the document a passage is of, else empty, and
-`title_path` the headings it stands under there. Where in the document it stands is in the manifest of the version:
-a paragraph more at its beginning moves all passages and changes none.
+main context (a flush: what it freed). `events.capped` is the cap that refused a call; `prefetched` and `saved_s` are
+`Measured`'s. `passages.document` is the document a passage is of, else empty, and `title_path` the headings it stands
+under there. Where in the document it stands is in the manifest of the version: a paragraph more at its beginning moves
+all passages and changes none.
 
 `prompts` and `replies` are one row a model call, in the same order but for calls that failed; their token counts are
 ours in `prompts` and the model server's in `replies`.
@@ -214,6 +218,7 @@ ROLES = {
     "model_replied": "assistant",
     "function_returned": "function",
     "pressure_warned": "system",
+    "hits_placed": "system",
 }
 """The role of a message row by the kind that queued it; a user trigger is `user`."""
 
@@ -341,6 +346,9 @@ def _event_row(event: Any) -> dict[str, Any]:
         "tokens": tokens,
         "seconds": measured.seconds if measured else None,
         "ok": getattr(event, "ok", None),
+        "capped": getattr(event, "capped", None),
+        "prefetched": measured.prefetched if measured else None,
+        "saved_s": measured.saved_s if measured else None,
     }
 
 
@@ -405,7 +413,7 @@ def _message(before: State, event: Any) -> list[Change]:
 
 def _texts(event: Any) -> tuple[str, str]:
     """(what was said, what was thought) in the message an event queued."""
-    if event.kind == "trigger_received":
+    if event.kind in ("trigger_received", "hits_placed"):
         return event.text, ""
     if event.kind == "model_replied":
         if not event.calls:

@@ -10,6 +10,7 @@ store lacks is what changed in the rows since its position.
 """
 
 import atexit
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.index import LanceIndex
 from memgpt_core.stores.recall import RecallStore, forget
 from memgpt_core.stores.vectors import VectorStore
+from memgpt_core.tiering import Tier, Tiering
+from memgpt_core.word_scan import scan
 
 Store = Literal["rows", "index", "vectors"]
 FoldFrom = Callable[[int], Iterator[tuple[State, Event]]]
@@ -50,6 +53,10 @@ FLUSH_EVERY_S = 1.0
 RETRY_AFTER_S = 5.0
 STOP_WITHIN_S = 10.0
 CATCH_UP_EVENTS = 4000
+_ID = re.compile(r"[mp][0-9]{1,15}(\.[0-9]{1,9})?")
+WORDS_BEHIND_MOST = 25_000
+"""A search reads the words of no more events than this itself: about a second's."""
+
 VECTORS_BEHIND_MOST = 50_000
 """A search reads the vectors of no more events than this itself."""
 
@@ -73,6 +80,36 @@ class Status(NamedTuple):
     error: str
 
 
+class _Finding(NamedTuple):
+    """What one embedding model, or none, finds with: replaced as a whole, so that no search has half of each."""
+
+    embedder: Embedder | None
+    hot: HotTier
+    similarity: Similarity | None
+    tiering: Tiering | None
+    search: Search
+
+
+class InRam(NamedTuple):
+    """What searches keep in RAM.
+
+    Attributes:
+        words_mb: where each word stands, and when each row stood.
+        vectors_mb, budget_mb: vectors, and how much they may take; what is on its way to disk may take more.
+        tiers: by table, where its vectors are.
+    """
+
+    words_mb: float
+    vectors_mb: float
+    budget_mb: int
+    tiers: tuple[Tier, ...]
+
+    @property
+    def spread(self) -> list[Tier]:
+        """The tables whose vectors are not all in RAM."""
+        return [tier for tier in self.tiers if tier.kind]
+
+
 class Projections:
     """The three stores of one agent and the thread that lets them follow its log.
 
@@ -88,31 +125,61 @@ class Projections:
         *,
         read: Reader,
         documents: ColdStorage | None = None,
+        renewed: Callable[[], Embedder | None] = lambda: None,
+        vectors_mb: int | None = None,
     ) -> None:
-        """Open the stores in `folder`; `documents` is the home's cold storage, for what the log names of it."""
+        """Open the stores in `folder`.
+
+        `documents` is the home's cold storage, for what the log names of it. `renewed` gives the embedder as its server
+        has it now: its vectors may have another size than before. `vectors_mb` is what vectors may take of RAM.
+        """
         self.folder = folder
         self.documents = documents
         self._opens = documents.open if documents else nothing_kept
         self._read = read
         self._vectors = vectors
-        self._embedder = embedder
+        self._renewed = renewed
         self._rows = RecallStore(folder / "rows.duckdb", self._opens)
         self.rebuilt_because = self._rows.rebuilt_because
-        self._hot = HotTier(folder, self._select, embedder.dim if embedder else 0)
-        self._similarity = Similarity(vectors, embedder, self._select, self._hot) if embedder else None
+        self._vectors_mb = vectors_mb
+        self._finding = self._find_with(embedder)
         self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
-        self._search = Search(self._select, self._hot, self._similarity, self.weights)
         self.reembedding = Reembedding(self.reembed)
         self._last_seq = self._rows.position
         self._pending: list[tuple[int, list[Change]]] = []
         self._pending_lock = threading.Lock()
         self._draining = threading.RLock()
         self._indexing = threading.RLock()
-        self._errors: dict[Store, str] = dict.fromkeys(ALL, "")
+        self._errors: dict[Store | Literal["far"], str] = dict.fromkeys((*ALL, "far"), "")
         self._closing = threading.Event()
         self._work = threading.Event()
         self._hurry = threading.Event()
         self._flusher: threading.Thread | None = None
+
+    def _find_with(self, embedder: Embedder | None) -> _Finding:
+        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0)
+        tiering, similarity = None, None
+        if embedder:
+            tiering = Tiering(self.folder / "far.lance", hot, embedder.name, embedder.dim, self._vectors_mb)
+            similarity = Similarity(self._vectors, embedder, self._select, hot, tiering)
+        weigh = weights(embedder.name) if embedder else LEXICAL
+        return _Finding(embedder, hot, similarity, tiering, Search(self._select, hot, similarity, weigh))
+
+    @property
+    def _hot(self) -> HotTier:
+        return self._finding.hot
+
+    @property
+    def _similarity(self) -> Similarity | None:
+        return self._finding.similarity
+
+    @property
+    def _tiering(self) -> Tiering | None:
+        return self._finding.tiering
+
+    @property
+    def _embedder(self) -> Embedder | None:
+        return self._finding.embedder
 
     # --- what the journal calls ---------------------------------------------------------------------
 
@@ -180,14 +247,17 @@ class Projections:
         exclude: Sequence[str] = (),
         floor: float | None = None,
         signals: SignalsWanted = "both",
-        session: int | None = None,
+        **narrow: Any,
     ) -> Found:
         """Search recall storage; dates are UTC days, both included; `signals` can have one half rank alone.
+
+        `narrow` has the further filters of a `Scope` (session, since_us, before_us, text, also), and `floor` finds
+        more as in `archival`.
 
         Raises:
             ValueError: a date that is not YYYY-MM-DD.
         """
-        scope = Scope("messages", 0, roles=tuple(roles), start=start, end=end, exclude=tuple(exclude), session=session)
+        scope = Scope("messages", 0, roles=tuple(roles), start=start, end=end, exclude=tuple(exclude), **narrow)
         return self._find(scope, query, page, page_size, at, How(floor, signals))
 
     def archival(
@@ -231,14 +301,17 @@ class Projections:
 
         `narrow` has the other filters of a `Scope`.
         """
+        if not _ID.fullmatch(id):
+            return WhyNot(id, None, None, 0, "No message (m12) and no passage (p34) is called so.")
         table = "messages" if id.startswith("m") else "passages"
         narrow = {"roles": INDEXED_ROLES, **narrow} if table == "messages" else narrow
         given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in narrow.items()
         }
-        position, how = self._held(query, How(floor, signals))
+        finding = self._finding
+        position, how = self._held(finding, query, How(floor, signals))
         scope = Scope(table, position if at is None else at, **given)
-        return self._search.why_not(scope, id, query, page, page_size, how)
+        return finding.search.why_not(scope, id, query, page, page_size, how)
 
     @property
     def weights(self) -> Weights:
@@ -246,7 +319,7 @@ class Projections:
         return weights(self._embedder.name) if self._embedder else LEXICAL
 
     def status(self) -> Status:
-        """How far the stores are; costs no disk."""
+        """How far the stores are; costs no disk. What they hold in RAM, and how well the rest is found: `in_ram`."""
         similarity = self._similarity
         error = next(filter(None, self._errors.values()), "")
         return Status(
@@ -262,12 +335,26 @@ class Projections:
         """Ids of the current items that are found by words only although there is an embedder."""
         return self._similarity.not_embedded() if self._similarity else frozenset()
 
+    def in_ram(self) -> InRam:
+        """What searches of this agent keep in RAM."""
+        words = sum(hot.bytes for hot in self._hot.tables.values())
+        if self._tiering is None:
+            return InRam(words / 1e6, 0.0, 0, ())
+        tiers = self._tiering.view()
+        held = sum(tier.held for tier in tiers) * self._tiering.vector_bytes
+        return InRam(words / 1e6, held / 1e6, self._tiering.budget_mb, tiers)
+
     def vectors_loaded(self) -> bool:
         """Whether `not_embedded` can be believed; after an opening the vectors are first looked up, behind this."""
         if self._similarity is None or self._similarity.loaded:
             return True
         self._work.set()
         return False
+
+    @property
+    def answers(self) -> bool:
+        """Whether the embedder answered when it was asked last."""
+        return self._similarity is not None and not self._similarity.error
 
     @property
     def embedding_fault(self) -> str:
@@ -287,8 +374,12 @@ class Projections:
         similarity = self._similarity
         if similarity is None:
             return Reembedded(0, 0, "This agent has no embedding model: searches go by words. Choose one in Settings.")
+        renewed = self._renewed()
         self._drain()
         with self._indexing:
+            if renewed and self._embedder and (renewed.name, renewed.dim) != (self._embedder.name, self._embedder.dim):
+                self._take_over(self._find_with(renewed))
+                similarity = self._finding.similarity or similarity
             similarity.sync(self._rows.position)
             similarity.refused.clear()
             wanted = len(self.not_embedded())
@@ -301,6 +392,50 @@ class Projections:
             self._attempt("index", lambda: self._index.follow(self._rows.position, self.not_embedded()))
         left = len(self.not_embedded())
         return Reembedded(wanted - left, left, self.embedding_fault)
+
+    def succeed(
+        self, embedder: Embedder, told: Callable[[int, int], None], go_on: Callable[[], bool], then: Callable[[], None]
+    ) -> bool:
+        """Embed everything with another embedder, while the present one answers; then let it answer and call `then`.
+
+        False when `go_on` said no before it was done.
+
+        Raises:
+            ModelUnavailable: the other one cannot be asked now; what it has embedded is kept for the next time.
+            StoreBroken: the vectors or rows cannot be used now.
+        """
+        coming = self._find_with(embedder)
+        similarity = coming.similarity
+        assert similarity is not None
+        wanted = 0
+
+        def goes_on() -> bool:
+            told(wanted - len(similarity.not_embedded()), wanted)
+            return go_on()
+
+        while go_on():
+            self._drain()
+            position = self._rows.position
+            coming.hot.sync(position)
+            similarity.sync(position)
+            wanted = max(wanted, len(similarity.not_embedded()))
+            similarity.embed(go_on=goes_on)
+            with self._indexing, self._draining:
+                self._drain()
+                # Nobody waits for what came meanwhile, unless it is too much for a search to embed itself.
+                if go_on() and self._rows.position - position <= EMBED_IN_SEARCH:
+                    self._take_over(coming)
+                    then()
+                    return True
+        return False
+
+    def _take_over(self, coming: _Finding) -> None:
+        """Find with another embedder from now on; whoever holds the indexing may call this."""
+        self._index.close()
+        self._finding = coming
+        self._index = Indexing(self.folder / "index.lance", self._vectors, coming.embedder, self._select)
+        self._errors["vectors"] = ""
+        self._work.set()
 
     @contextmanager
     def at_rest(self) -> Iterator[Path]:
@@ -351,12 +486,14 @@ class Projections:
             self._hot.forget()
             if self._similarity:
                 self._similarity.forget()
+            if self._tiering:
+                self._tiering.drop()
             if "index" in stores or "vectors" in stores:
                 self._index.drop()
             self._embed()
             tell(0.6)
             self._index.follow(self._rows.position, self.not_embedded(), lambda share: tell(0.6 + 0.4 * share))
-            self._errors.update(dict.fromkeys(ALL, ""))
+            self._errors.update(dict.fromkeys(self._errors, ""))
         tell(1.0)
 
     def close(self, *, follow: bool = True) -> None:
@@ -437,6 +574,8 @@ class Projections:
             self._rows.close()
             forget(self._rows.path)
             self._rows = RecallStore(self._rows.path, self._opens)
+            if self._tiering:
+                self._tiering.drop()
             self._hot.forget()
 
     # --- the vectors --------------------------------------------------------------------------------
@@ -445,11 +584,22 @@ class Projections:
         self._hot.sync(self._rows.position)
         self._hot.keep()
         if self._similarity:
-            self._similarity.sync(self._rows.position)
+            self._similarity.sync(self._rows.position, self._spread)
             if self._closing.is_set():
                 self._similarity.embed(most=EMBED_BATCH)
             else:
-                self._similarity.embed(go_on=lambda: not self._closing.is_set())
+                self._similarity.embed(go_on=self._spread)
+            self._spread()
+
+    def _spread(self) -> bool:
+        """Have the disk take what is too much for RAM, but not while closing; whether to go on."""
+        tiering, similarity = self._tiering, self._similarity
+        if tiering and similarity and not self._closing.is_set():
+            self._attempt("far", lambda: tiering.follow(lambda: not self._closing.is_set()))
+            if not similarity.loaded:
+                # What was on disk was not of these texts: they are taken anew.
+                self._work.set()
+        return not self._closing.is_set()
 
     def _hashes(self) -> list[str]:
         found: list[str] = []
@@ -461,28 +611,34 @@ class Projections:
     # --- searching ----------------------------------------------------------------------------------
 
     def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None, how: How) -> Found:
-        position, how = self._held(query, how)
-        return self._search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
+        finding = self._finding
+        self._drain()
+        position = self._rows.position
+        if query.strip() and how.signals != "vectors" and finding.hot.behind(position) > WORDS_BEHIND_MOST:
+            # Reading a whole life's words takes seconds: the thread does it, and the rows answer meanwhile.
+            self._work.set()
+            self._hurry.set()
+            return scan(self._select, scope._replace(n=position if at is None else at), query, page, page_size)
+        position, how = self._held(finding, query, how)
+        return finding.search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
 
-    def _held(self, query: str, how: How) -> tuple[int, How]:
+    def _held(self, finding: _Finding, query: str, how: How) -> tuple[int, How]:
         """Have all that was committed held for a search: (the last event, how to search with what is held)."""
         self._drain()
         position = self._rows.position
         if query.strip():
-            self._hot.sync(position)
-            if self._similarity and how.signals != "words":
-                if self._similarity.behind(position) > VECTORS_BEHIND_MOST:
+            finding.hot.sync(position)
+            similarity = finding.similarity
+            if similarity and how.signals != "words":
+                if not similarity.loaded:
+                    self._work.set()
+                if similarity.behind(position) > VECTORS_BEHIND_MOST:
                     # A whole life's vectors take seconds to read: the thread does it, and words answer meanwhile.
                     self._work.set()
                     self._hurry.set()
                     return position, how._replace(signals="words")
-                self._attempt("vectors", lambda: self._embed_new(position))
+                self._attempt("vectors", lambda: _embed_new(similarity, position, query))
         return position, how
-
-    def _embed_new(self, position: int) -> None:
-        if self._similarity:
-            self._similarity.sync(position)
-            self._similarity.embed(most=EMBED_IN_SEARCH)
 
     # --- the thread ---------------------------------------------------------------------------------
 
@@ -504,7 +660,7 @@ class Projections:
                 self._drain()
         self._work.set()
 
-    def _attempt(self, store: Store, action: Callable[[], None]) -> None:
+    def _attempt(self, store: Store | Literal["far"], action: Callable[[], None]) -> None:
         try:
             action()
         except MemscopeError as error:
@@ -518,3 +674,8 @@ class Projections:
         self._hurry.set()
         if self._flusher and self._flusher is not threading.current_thread():
             self._flusher.join(timeout=STOP_WITHIN_S)
+
+
+def _embed_new(similarity: Similarity, position: int, query: str) -> None:
+    similarity.sync(position)
+    similarity.embed(most=EMBED_IN_SEARCH, query=query)

@@ -150,13 +150,13 @@ def _message_of(event: Any, text: str | None, clip: Clip | tuple[int, int] | Non
             "role": "user",
             "content": _trigger_envelope(event, clipped(event.text if text is None else text, clip)),
         }
-    if event.kind == "pressure_warned":
+    if event.kind in ("pressure_warned", "hits_placed"):
         return {
             "role": "user",
             "content": _json(
                 {
                     "type": "system_alert",
-                    "message": warning_text(event) if text is None else clipped(text, clip),
+                    "message": spoken(event) if text is None else clipped(text, clip),
                     "time": stamp(event.at),
                 }
             ),
@@ -296,7 +296,7 @@ def spoken(event: Any) -> str:
     if event.kind == "pressure_warned":
         return warning_text(event)
     if event.kind != "model_replied":
-        return str(event.text if event.kind == "trigger_received" else event.value)
+        return str(event.text if event.kind in ("trigger_received", "hits_placed") else event.value)
     calls = "\n".join(f"{call.name}({json.dumps(call.arguments, ensure_ascii=False)})" for call in event.calls)
     return sent_text(event) or str(event.content) or calls
 

@@ -9,14 +9,11 @@ The figures behind the weights are printed by `tests/benchmarks/search.py`.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from memgpt_core.events import Hit
-from memgpt_core.ids import number
 
 SHORTLIST = 400
 """How many candidates each signal brings to the final ranking; the others follow it, newest first."""
@@ -46,6 +43,10 @@ WORDS_CONTEXT = Context(before=0.5, after=0.3)
 VECTORS_CONTEXT = Context(before=0.5, after=0.2)
 
 
+NEAR_UNDER = 0.2
+"""How far under the floor of an embedder a row still counts as a near miss, as a cosine."""
+
+
 class Weights(NamedTuple):
     """What each signal is worth in the sum.
 
@@ -59,6 +60,11 @@ class Weights(NamedTuple):
     words: float
     floor: float
     kept: int
+
+    @property
+    def near(self) -> float:
+        """The cosine from which a row that is no match is a near miss."""
+        return max(0.05, self.floor - NEAR_UNDER)
 
 
 LEXICAL = Weights(vectors=0.1, words=1.0, floor=0.35, kept=0)
@@ -130,72 +136,56 @@ def identifier_share(found: int, total: int) -> float:
 
 
 class Signals(NamedTuple):
-    """What is known of the candidates of a search, by id.
+    """What is known of the candidates of a search, an array each, one number a candidate.
 
     Attributes:
-        words, vectors: scores of the candidates that have one; ranks among all rows of the scope.
+        born: the number in the id: of equals the later item comes first.
+        words, vectors: scores, 0 without one.
+        word_ranks, vector_ranks: ranks among all rows of the scope, from 1; 0 without one.
         exact: shares of rare codes and quoted phrases.
     """
 
-    words: Mapping[str, float]
-    word_ranks: Mapping[str, int]
-    vectors: Mapping[str, float]
-    vector_ranks: Mapping[str, int]
-    exact: Mapping[str, float]
+    born: NDArray[np.int64]
+    words: NDArray[np.float64]
+    word_ranks: NDArray[np.int64]
+    vectors: NDArray[np.float64]
+    vector_ranks: NDArray[np.int64]
+    exact: NDArray[np.float64]
 
 
-def age(id: str) -> int:
-    """What ids are ordered by when nothing else decides: a later item comes first."""
-    return -number(id)
+def ranks(scores: NDArray[np.float64], born: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rank of each, from 1; of equals the later item is first."""
+    found = np.empty(len(scores), np.int64)
+    found[np.lexsort((-born, -scores))] = np.arange(1, len(scores) + 1)
+    return found
 
 
-def fuse(signals: Signals, best: float, weigh: Weights) -> list[Hit]:
-    """All candidates, best first: weighted cosine, weighted word score as a share of `best`, and the exact bonus.
+def fuse(signals: Signals, best: float, weigh: Weights) -> tuple[NDArray[np.int64], list[float]]:
+    """Weighted cosine, weighted word score as a share of `best`, and the exact bonus, added up.
 
     A sum of scores keeps what the usual rank fusion (its constant 60) throws away: how sure each half is. Whatever
     the sum says, the few best of each half stand on the first page; rows that are no match by themselves come last.
+
+    Returns: the candidates, best first; by candidate its score.
     """
-    hits = []
-    for id in signals.words.keys() | signals.vectors.keys() | signals.exact.keys():
-        score = weigh.vectors * signals.vectors.get(id, 0.0) + EXACT_BONUS * signals.exact.get(id, 0.0)
-        if best:
-            score += weigh.words * signals.words.get(id, 0.0) / best
-        hits.append(
-            Hit(
-                id=id,
-                score=round(score, 6),
-                words_rank=signals.word_ranks.get(id),
-                words_score=signals.words.get(id),
-                vector_rank=signals.vector_ranks.get(id),
-                vector_score=signals.vectors.get(id),
-            )
-        )
-    hits.sort(key=lambda hit: (_unseen(hit, weigh), -hit.score, age(hit.id)))
-    return _keep_the_best(hits, weigh)
+    sums = weigh.vectors * signals.vectors + EXACT_BONUS * signals.exact
+    if best:
+        sums += weigh.words * signals.words / best
+    scores = [round(score, 6) for score in sums.tolist()]
+    by_vector = signals.vectors >= weigh.floor
+    unseen = (signals.word_ranks == 0) & ~by_vector
+    order = np.lexsort((-signals.born, -np.array(scores), unseen))
+    best_by_words = (signals.word_ranks > 0) & (signals.word_ranks <= weigh.kept)
+    best_by_vector = by_vector & (signals.vector_ranks > 0) & (signals.vector_ranks <= weigh.kept)
+    return _keep_the_best(order, best_by_words | best_by_vector), scores
 
 
-def _unseen(hit: Hit, weigh: Weights) -> bool:
-    return hit.words_rank is None and (hit.vector_score or 0.0) < weigh.floor
-
-
-def _keep_the_best(hits: list[Hit], weigh: Weights) -> list[Hit]:
-    """The hits with the best of each half within the first ten; who gives way stands right behind them."""
-    first, rest = hits[:KEPT_WITHIN], hits[KEPT_WITHIN:]
-    wanted = [hit for hit in rest if _kept(hit, weigh)]
-    if not wanted:
-        return hits
-    gone = [hit for hit in reversed(first) if not _kept(hit, weigh)][: len(wanted)]
-    stay = {hit.id for hit in (*wanted, *gone)}
-    return [
-        *(hit for hit in first if hit.id not in stay),
-        *wanted,
-        *reversed(gone),
-        *(hit for hit in rest if hit.id not in stay),
-    ]
-
-
-def _kept(hit: Hit, weigh: Weights) -> bool:
-    by_vector = hit.vector_rank is not None and (hit.vector_score or 0.0) >= weigh.floor
-    return (hit.words_rank is not None and hit.words_rank <= weigh.kept) or (
-        by_vector and (hit.vector_rank or 0) <= weigh.kept
-    )
+def _keep_the_best(order: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The candidates with those to be kept within the first ten; who gives way stands right behind them."""
+    first, rest = order[:KEPT_WITHIN], order[KEPT_WITHIN:]
+    wanted = rest[kept[rest]]
+    if not len(wanted):
+        return order
+    gone = first[::-1][~kept[first[::-1]]][: len(wanted)][::-1]
+    stay = np.concatenate([wanted, gone])
+    return np.concatenate([first[~np.isin(first, stay)], wanted, gone, rest[~np.isin(rest, stay)]])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, overload
 from memgpt_core.agent import Agent
 from memgpt_core.documents.library import Document, Manifests, by_name, document_of
 from memgpt_core.errors import MemscopeError
-from memgpt_core.events import EPOCH, Event, Hit, encode, is_external, queues_message
+from memgpt_core.events import EPOCH, Event, encode, is_external, queues_message
 from memgpt_core.folders import DOCUMENTS
 from memgpt_core.journal import Journal
 from memgpt_core.llm.recorded import RecordedModel
@@ -23,6 +23,7 @@ from memgpt_core.log import Log, read_events
 from memgpt_core.project import project
 from memgpt_core.registry import OF_DOCUMENTS
 from memgpt_core.rows import MemoryRows
+from memgpt_core.search import Found
 from memgpt_core.settings import ENGINE_VERSION
 from memgpt_core.state import State
 from memgpt_core.stores.documents import ColdStorage, Shipped
@@ -212,12 +213,6 @@ class _RerunJournal(Journal):
         return self._missing
 
 
-class _Found(NamedTuple):
-    hits: tuple[Hit, ...]
-    total: int
-    mode: str
-
-
 class _Documents(Manifests):
     """The documents as they stand in the rerun, their insides read from cold storage."""
 
@@ -232,17 +227,20 @@ class _Documents(Manifests):
 
 
 class _RecordedSearch:
-    """Search that answers with the recorded hits; their texts come from the rerun's own rows."""
+    """Search that answers with the recorded hits; their texts come from the rerun's own rows.
+
+    A placement has the hits of both stores, and its search of each is given those of that store.
+    """
 
     def __init__(self, journal: _RerunJournal, cold: ColdStorage) -> None:
         self._journal = journal
         self.documents = _Documents(journal.rows, cold)
 
-    def recall(self, query: str, **_: Any) -> _Found:
-        return self._next()
+    def recall(self, query: str, **_: Any) -> Found:
+        return self._next("m")
 
-    def archival(self, query: str, **_: Any) -> _Found:
-        return self._next()
+    def archival(self, query: str, **_: Any) -> Found:
+        return self._next("p")
 
     def items(self, ids: Any) -> dict[str, dict[str, Any]]:
         found = {id: self._journal.rows.item(id) for id in ids}
@@ -250,11 +248,12 @@ class _RecordedSearch:
         missing = {"at": EPOCH, "text": "", "document": "", "source": ""}
         return {id: {"id": id, **missing} if row is None else row for id, row in found.items()}
 
-    def _next(self) -> _Found:
+    def _next(self, letter: str) -> Found:
         event: Any = self._journal.upcoming()
-        if event is None or event.kind not in ("recall_searched", "archival_searched"):
-            return _Found((), 0, "")
-        return _Found(event.measured.hits or (), event.measured.total or 0, event.mode)
+        if event is None or event.kind not in ("recall_searched", "archival_searched", "hits_placed"):
+            return Found((), 0, "")
+        hits = tuple(hit for hit in event.measured.hits or () if hit.id.startswith(letter))
+        return Found(hits, event.measured.total or 0, event.mode)
 
 
 def rerun(

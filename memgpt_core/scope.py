@@ -3,10 +3,19 @@
 Knows the columns of the row store; runs nothing.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-_NEVER_US = 2**62
+from memgpt_core.stores.versions import NEVER_US
+
+
+class Also(NamedTuple):
+    """One more condition on the table's columns, as SQL with parameters of its own, under a name a person knows."""
+
+    name: str
+    sql: str
+    params: Mapping[str, Any]
 
 
 class Scope(NamedTuple):
@@ -14,7 +23,8 @@ class Scope(NamedTuple):
 
     Dates are UTC days, both included; empty filters let everything pass; one common tag is enough.
     `since_us` and `before_us` are microseconds of UTC, the second excluded, for days of another zone; `text` is
-    a part of the text, in any case. With a `document` its passages are searched, with an empty one those of any.
+    a part of the text, in any case. With a `document` its passages are searched, with an empty one those of any. `also`
+    has what else must hold.
 
     Raises:
         ValueError: (when used) a date that is not YYYY-MM-DD.
@@ -30,25 +40,26 @@ class Scope(NamedTuple):
     sources: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
     session: int | None = None
-    since_us: int = -_NEVER_US
-    before_us: int = _NEVER_US
+    since_us: int = -NEVER_US
+    before_us: int = NEVER_US
     text: str = ""
     document: str | None = None
+    also: tuple[Also, ...] = ()
 
     @property
     def start_us(self) -> int:
         """The first microsecond searched."""
-        return max(self.since_us, _day_us(self.start) if self.start else -_NEVER_US)
+        return max(self.since_us, _day_us(self.start) if self.start else -NEVER_US)
 
     @property
     def end_us(self) -> int:
         """The microsecond after the last one searched."""
-        return min(self.before_us, _day_us(self.end) + 86_400_000_000 if self.end else _NEVER_US)
+        return min(self.before_us, _day_us(self.end) + 86_400_000_000 if self.end else NEVER_US)
 
     @property
     def by_ids(self) -> bool:
         """Whether it has a filter that vectors do not know of."""
-        return bool(self.tags or self.sources or self.authors or self.text or self.session is not None)
+        return bool(self.tags or self.sources or self.authors or self.text or self.also or self.session is not None)
 
     def stood(self) -> tuple[str, dict[str, Any]]:
         """Which versions stood just after event `n`, as SQL with its parameters."""
@@ -58,19 +69,16 @@ class Scope(NamedTuple):
         """The whole scope as SQL over the versions of a table, with its parameters."""
         stood, params = self.stood()
         sql = [stood, "text <> ''"]
-        if self.roles:
-            sql.append("role IN (SELECT unnest($roles))")
-            params["roles"] = list(self.roles)
         if self.tags:
             sql.append("list_has_any(tags, $tags)")
             params["tags"] = list(self.tags)
-        if self.start_us > -_NEVER_US:
+        if self.start_us > -NEVER_US:
             sql.append('epoch_us("at") >= $start')
             params["start"] = self.start_us
-        if self.end_us < _NEVER_US:
+        if self.end_us < NEVER_US:
             sql.append('epoch_us("at") < $end')
             params["end"] = self.end_us
-        for column, wanted in (("source", self.sources), ("author", self.authors)):
+        for column, wanted in (("role", self.roles), ("source", self.sources), ("author", self.authors)):
             if wanted:
                 sql.append(f"{column} IN (SELECT unnest(${column}))")
                 params[column] = list(wanted)
@@ -84,6 +92,9 @@ class Scope(NamedTuple):
         if self.exclude:
             sql.append("id NOT IN (SELECT unnest($exclude))")
             params["exclude"] = list(self.exclude)
+        for more in self.also:
+            sql.append(more.sql)
+            params.update(more.params)
         return " AND ".join(sql), params
 
     def _of_documents(self, params: dict[str, Any]) -> list[str]:

@@ -5,7 +5,6 @@ any store has taken so far. Filters choose what is searched and take no place in
 a message counts as its context even where a filter leaves that out. A search writes nothing.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -21,27 +20,49 @@ from memgpt_core.ranking import (
     WORDS_CONTEXT,
     Signals,
     Weights,
-    age,
     fuse,
     ideal,
     identifier_share,
     is_identifier,
+    ranks,
     word_score,
 )
 from memgpt_core.scope import Scope
-from memgpt_core.similarity import Similarity
+from memgpt_core.similarity import Near, Similarity
 from memgpt_core.stores.matrix import Vector
-from memgpt_core.stores.versions import NONE, Mask, Part, Places
+from memgpt_core.stores.versions import NONE, Mask, Part, Places, Versions
+
+_FILTER_NAMES = {
+    "roles": "who it is from",
+    "start": "the first day",
+    "since_us": "the first day",
+    "end": "the last day",
+    "before_us": "the last day",
+    "exclude": "what the agent has before its eyes anyway",
+    "sources": "the source",
+    "authors": "who wrote it",
+    "text": "a part of the text",
+}
+"""A filter as a person knows it; one that is not here is called as it is."""
 
 SignalsWanted = Literal["both", "words", "vectors"]
 """Which halves of a search run."""
 
 WORDS, VECTORS, BOTH = "words", "vectors", "words+vectors"
+READ_IN = "words, still being read in"
+"""The mode of a search of the rows themselves, before the words of a long life are in RAM."""
+
+APPROXIMATE = ", approximate (recall@10 {:.2f})"
+"""Behind the mode of a search that did not look at every vector: what share of the ten nearest such searches find."""
+
 EMBED_IN_SEARCH = 64
 """A search embeds what was committed since the last flush when it is no more than this; more is left to the flusher."""
 
 PHRASE_ROWS_MOST = 2000
 """So many rows that have all words of a quoted phrase are read, the newest, to see whether they stand together."""
+
+
+NOTHING: Places = np.zeros(0, np.int64)
 
 
 class How(NamedTuple):
@@ -61,11 +82,16 @@ AS_EVER = How()
 
 
 class Found(NamedTuple):
-    """A page of hits, best first; `total` counts the matches of all pages; `mode` says what ranked them."""
+    """A page of hits, best first; `total` counts the matches of all pages; `mode` says what ranked them.
+
+    `saved_s` are the seconds that it did not take when it was asked for (see `ahead`).
+    Where the mode says approximate, a near row may be missing, and only matches that were looked at are counted.
+    """
 
     hits: tuple[Hit, ...]
     total: int
     mode: str
+    saved_s: float | None = None
 
 
 class WhyNot(NamedTuple):
@@ -88,13 +114,49 @@ class Ranking(NamedTuple):
     """A search before it is cut into pages.
 
     Attributes:
-        hits: the candidates, best first.
-        rest: versions that match and are no candidates, newest first.
+        places: the candidates, best first.
+        order: where each stands in `signals` and `scores`.
+        rest: versions that match and are no candidates.
     """
 
-    hits: list[Hit]
-    rest: Places
+    places: Places
+    order: Places
+    signals: Signals
+    scores: list[float]
+    rest: Mask
     mode: str
+
+    @property
+    def total(self) -> int:
+        """How many match."""
+        return len(self.places) + int(np.count_nonzero(self.rest))
+
+    def hits(self, versions: Versions, first: int, size: int) -> list[Hit]:
+        """So many hits behind the first ones; behind the candidates come the rest, newest first."""
+        found = []
+        for place, at in zip(self.places[first : first + size], self.order[first : first + size], strict=True):
+            words_rank, vector_rank = int(self.signals.word_ranks[at]), int(self.signals.vector_ranks[at])
+            found.append(
+                Hit(
+                    id=versions.id(int(place)),
+                    score=self.scores[at],
+                    words_rank=words_rank or None,
+                    words_score=float(self.signals.words[at]) if words_rank else None,
+                    vector_rank=vector_rank or None,
+                    vector_score=float(self.signals.vectors[at]) if vector_rank else None,
+                )
+            )
+        if len(found) < size:
+            after = max(0, first - len(self.places))
+            more = self.others(versions)[after : after + size - len(found)]
+            found += [Hit(id=versions.id(place), score=0.0) for place in more.tolist()]
+        return found
+
+    def others(self, versions: Versions) -> Places:
+        """The rest, newest first."""
+        places = np.flatnonzero(self.rest)
+        newest: Places = places[np.argsort(-versions.column("born")[places], kind="stable")]
+        return newest
 
 
 class _Words(NamedTuple):
@@ -122,13 +184,8 @@ class Search:
         vector = self._vector(query, how)
         with self._hot.lock:
             ranking = self.rank(scope, query, vector, how)
-            shown = ranking.hits[first : first + page_size]
-            if len(shown) < page_size:
-                versions = self._hot.tables[scope.table].versions
-                after = max(0, first - len(ranking.hits))
-                more = ranking.rest[after : after + page_size - len(shown)]
-                shown += [Hit(id=versions.id(place), score=0.0) for place in more]
-        return Found(tuple(shown), len(ranking.hits) + len(ranking.rest), ranking.mode)
+            shown = ranking.hits(self._hot.tables[scope.table].versions, first, page_size)
+        return Found(tuple(shown), ranking.total, ranking.mode)
 
     def rank(self, scope: Scope, query: str, vector: Vector | None, how: How) -> Ranking:
         """Everything that matches; the tier's lock is held."""
@@ -136,30 +193,28 @@ class Search:
         part = hot.versions.passing(self._part(scope))
         beside = hot.versions.beside(scope.n, scope.exclude)
         words = self._words(hot, scope, query, beside, how)
-        matched = part & ((words.scores > 0) | (words.exact > 0))
-        by_words = _best(hot, np.flatnonzero(matched), words.scores / (words.best or 1) + words.exact)
-        signals = Signals({}, {}, {}, {}, {})
+        by_words, matched = NOTHING, np.zeros(len(part), np.bool_)
+        if how.signals != "vectors":
+            matched = part & ((words.scores > 0) | (words.exact > 0))
+            by_words = _best(hot, np.flatnonzero(matched), words.scores / (words.best or 1) + words.exact)
         candidates, match, mode = by_words, matched, WORDS
+        near = None
         if vector is not None and self._similarity:
             near = self._similarity.near(
                 hot, vector, part, beside, floor=self._floor(how), size=SHORTLIST, also=by_words
             )
-            candidates = np.union1d(by_words, near.places[near.over[near.places]])
-            match = matched | near.over
+        if near:
+            over = near.places[near.over[near.places]]
+            candidates, match = (
+                (np.union1d(by_words, over), matched | near.over) if len(by_words) else (over, near.over)
+            )
             mode = VECTORS if how.signals == "vectors" else BOTH
-            ranks = _ranks(_by_id(hot, near.places, near.cosines))
-            kept = np.isin(near.places, candidates)
-            cosines = _by_id(hot, near.places[kept], near.cosines[kept])
-            signals = signals._replace(vectors=cosines, vector_ranks=ranks)
-        scored = candidates[words.scores[candidates] > 0]
-        scores = _by_id(hot, scored, words.scores[scored])
-        sure = candidates[words.exact[candidates] > 0]
-        signals = signals._replace(words=scores, word_ranks=_ranks(scores), exact=_by_id(hot, sure, words.exact[sure]))
+            mode += "" if near.recall is None else APPROXIMATE.format(near.recall)
         rest = match.copy()
         rest[candidates] = False
-        places = np.flatnonzero(rest)
-        newest_first = np.argsort(-hot.versions.column("born")[places], kind="stable")
-        return Ranking(fuse(signals, words.best, self._weigh), places[newest_first], mode)
+        signals = _signals(hot, candidates, words, near)
+        order, scores = fuse(signals, words.best, self._weigh)
+        return Ranking(candidates[order], order, signals, scores, rest, mode)
 
     # --- why not ----------------------------------------------------------------------------------------------
 
@@ -168,21 +223,21 @@ class Search:
         vector = self._vector(query, how)
         with self._hot.lock:
             hot = self._hot.tables[scope.table]
-            standing = hot.versions.standing(scope.n, (), ()) & (hot.versions.column("born") == number(id))
-            places = np.flatnonzero(standing)
+            named = hot.versions.column("born") == number(id)
+            places = np.flatnonzero(hot.versions.standing(scope.n, (), ()) & named)
             if not len(places):
-                known = number(id) in hot.versions.column("born")
-                gone = "It was deleted" if known else "There is no such row, or it has no text,"
-                return WhyNot(id, None, None, 0, f"{gone} as of event {scope.n:,}.")
+                return WhyNot(id, None, None, 0, _not_there(hot.versions.column("seq_from")[named], scope.n))
             if kept_out := self._filters(scope, id):
                 return WhyNot(id, None, None, 0, f"A filter leaves it out: {', '.join(kept_out)}.")
             ranking = self.rank(scope, query, vector, how)
-            total = len(ranking.hits) + len(ranking.rest)
-            for place, hit in enumerate(ranking.hits, 1):
-                if hit.id == id:
-                    return WhyNot(id, place, hit, total, _off_page(place, page, page_size))
-            if places[0] in ranking.rest:
-                place = len(ranking.hits) + 1 + int(np.flatnonzero(ranking.rest == places[0])[0])
+            total = ranking.total
+            if len(found := np.flatnonzero(ranking.places == places[0])):
+                place = int(found[0]) + 1
+                (hit,) = ranking.hits(hot.versions, place - 1, 1)
+                return WhyNot(id, place, hit, total, _off_page(place, page, page_size))
+            if ranking.rest[places[0]]:
+                others = ranking.others(hot.versions)
+                place = len(ranking.places) + 1 + int(np.flatnonzero(others == places[0])[0])
                 return WhyNot(id, place, None, total, f"{SHORTLIST} others match better; behind them the newest come.")
             return self._no_match(hot, scope, places, vector, total, how)
 
@@ -198,23 +253,27 @@ class Search:
         beside = hot.versions.beside(scope.n, scope.exclude)
         everything = np.ones(hot.versions.size, np.bool_)
         near = self._similarity.near(hot, vector, everything, beside, floor=2.0, size=0, also=places)
-        if not len(near.places):
-            return WhyNot(id, None, None, total, f"{words or 'It cannot be compared'}; it is not embedded.")
+        if near is None or not len(near.places):
+            return WhyNot(id, None, None, total, f"{words or 'It cannot be compared'}; it has no vector.")
         cosine = float(near.cosines[0])
         better = near.rough[hot.versions.passing(self._part(scope))] > cosine
         hit = Hit(id=id, score=0.0, vector_rank=1 + int(better.sum()), vector_score=cosine)
         floor = self._floor(how)
-        under = f"its cosine, {cosine:.3f}, is under {floor:g}"
+        under = f"its similarity (cosine) is {cosine:.3f}; from {floor:g} on it would be found without a common word"
         return WhyNot(id, None, hit, total, f"{words}, and {under}." if words else f"{under.capitalize()}.")
 
     def _filters(self, scope: Scope, id: str) -> list[str]:
-        """The filters that a row does not pass, each alone."""
-        found = []
+        """The filters that a row does not pass, each alone, as a person knows them."""
         bare = Scope(scope.table, scope.n)
-        for name, value in scope._asdict().items():
-            if name in ("table", "n") or value == getattr(bare, name):
-                continue
-            where, params = bare._replace(**{name: value}).where()
+        alone = {
+            _FILTER_NAMES.get(name, name): bare._replace(**{name: value})
+            for name, value in scope._asdict().items()
+            if name not in ("table", "n", "also") and value != getattr(bare, name)
+        }
+        alone |= {more.name: bare._replace(also=(more,)) for more in scope.also}
+        found = []
+        for name, one in alone.items():
+            where, params = one.where()
             if not self._query(f"SELECT 1 AS one FROM {scope.table} WHERE {where} AND id = $id", {**params, "id": id}):
                 found.append(name)
         return found
@@ -327,12 +386,30 @@ def _best(hot: HotTable, places: Places, scores: NDArray[np.float64]) -> Places:
     return places
 
 
-def _by_id(hot: HotTable, places: Places, values: NDArray[np.float64]) -> dict[str, float]:
-    return {hot.versions.id(at): value for at, value in zip(places.tolist(), values.tolist(), strict=True)}
+def _signals(hot: HotTable, candidates: Places, words: _Words, near: Near | None) -> Signals:
+    """What is known of the candidates, in their order."""
+    born = hot.versions.column("born")[candidates]
+    by_words = words.scores[candidates]
+    having = by_words > 0
+    word_ranks = np.zeros(len(candidates), np.int64)
+    word_ranks[having] = ranks(by_words[having], born[having])
+    cosines, vector_ranks = np.zeros(len(candidates)), np.zeros(len(candidates), np.int64)
+    if near and len(candidates) and len(near.places):
+        order = np.argsort(near.places)
+        there = near.places[order]
+        at = np.minimum(np.searchsorted(there, candidates), len(there) - 1)
+        compared = there[at] == candidates
+        cosines[compared] = near.cosines[order][at[compared]]
+        of_all = ranks(near.cosines, hot.versions.column("born")[near.places])
+        vector_ranks[compared] = of_all[order][at[compared]]
+    return Signals(born, by_words, word_ranks, cosines, vector_ranks, words.exact[candidates])
 
 
-def _ranks(scores: Mapping[str, float]) -> dict[str, int]:
-    return {id: rank for rank, id in enumerate(sorted(scores, key=lambda id: (-scores[id], age(id))), 1)}
+def _not_there(began: NDArray[np.int64], n: int) -> str:
+    """Why a row does not stand as of event `n`, whose versions began at these events."""
+    if not len(began):
+        return "Nothing has this id, or it has no text."
+    return f"It was deleted by event {n:,}." if began.min() <= n else f"It came only after event {n:,}."
 
 
 def _off_page(place: int, page: int, page_size: int) -> str:

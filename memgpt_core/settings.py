@@ -17,6 +17,10 @@ ENGINE_VERSION = 1
 """Raised by hand, and only when the same external events should now give another log."""
 
 
+VECTORS_MB = 1024
+"""For the vectors of an agent whose settings name no other: some 700,000 of 384 numbers."""
+
+
 def default_home() -> Path:
     """Where agents live: `$MEMSCOPE_HOME`, else `~/.memscope`."""
     return Path(os.environ.get("MEMSCOPE_HOME") or "~/.memscope").expanduser()
@@ -24,6 +28,12 @@ def default_home() -> Path:
 
 Strategy = Literal["summarise_recursively", "summarise_and_archive", "archive_verbatim", "drop_with_notice"]
 """What becomes of evicted messages beside staying in recall storage: `strategies.STRATEGIES`."""
+
+Prefetch = Literal["off", "user_message", "next_page", "key_chain"]
+"""Which searches run ahead while the model writes, in the hope that it asks for them: `guessing.guesses`."""
+
+Retrieval = Literal["off", "before", "interleaved"]
+"""What is brought into the queue without the model asking for it: `retrieval`."""
 
 
 class AgentSettings(BaseModel):
@@ -39,9 +49,17 @@ class AgentSettings(BaseModel):
         calling: `tools` for models with tool support; `structured` has the others fill in a JSON form.
         think: whether a thinking model thinks, or how hard.
         strategy: what a flush does with what leaves the queue.
+        vectors_mb: how much RAM the vectors of this agent may take, in MB; None for `VECTORS_MB`. Beyond it
+            searches are approximate.
         functions_ask: calls of these wait for a person's yes or no.
         tell_edits: the agent is told, by a system message, of a block that a person edits while a turn runs.
         review_sessions: after a session the model rereads it and rewrites its blocks.
+        memory_calls_per_step, memory_calls_per_turn: how often the model may work on its memory; 0 for as often as it
+            likes. Speaking and pausing do not count.
+        prefetch: searches that run ahead of being asked for; changes what a search costs and never what it finds.
+        retrieval: off, the model asks itself, as in the paper; otherwise stored texts are placed in the queue before
+            the first step, or before every step, of a turn a user's message began.
+        retrieval_tokens: the most that one placement takes of the queue.
         seed: None for the agent's own.
         served_tokens: the window the model is asked to be served with, where it is larger than this agent's own:
             one for all agents of a model, because another one has the server load the model anew.
@@ -67,7 +85,13 @@ class AgentSettings(BaseModel):
     login_idle_minutes: float = Field(default=30, gt=0)
     timer_minutes: float = Field(default=0, ge=0)
     page_size: int = Field(default=5, ge=1, le=50)
+    memory_calls_per_step: int = Field(default=0, ge=0, le=200)
+    memory_calls_per_turn: int = Field(default=0, ge=0, le=2000)
+    prefetch: Prefetch = "off"
+    retrieval: Retrieval = "off"
+    retrieval_tokens: int = Field(default=400, ge=64)
     embedder: str = Field(default="none", pattern=r"^(none|hashing|minilm|ollama:.+)$")
+    vectors_mb: int | None = Field(default=None, ge=0)
     functions_off: tuple[str, ...] = ()
     functions_ask: tuple[str, ...] = ()
     tell_edits: bool = True

@@ -296,7 +296,7 @@ class _Pool:
 _ORIGINS = ("run_forked", "history_imported")
 """The kinds of event that say that something before them was not recorded by this agent."""
 
-_NAMED = ("trigger_received", "model_replied", "function_returned", "pressure_warned")
+_NAMED = ("trigger_received", "model_replied", "function_returned", "pressure_warned", "hits_placed")
 _DRAWING = {
     "hues": {key: [hue.label, hue.mark, hue.pattern, hue.says] for key, hue in HUES.items()},
     "lanes": [[lane.key, lane.label] for lane in LANES],

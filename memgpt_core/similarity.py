@@ -6,27 +6,29 @@ them for whoever has one vector a text. Never embeds a known text again. Does no
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from memgpt_core.embedding.base import Embedder
-from memgpt_core.errors import ModelUnavailable
+from memgpt_core.embedding.batching import joins
+from memgpt_core.errors import ModelUnavailable, StoreBroken
 from memgpt_core.hot import INDEXED as INDEXED
 from memgpt_core.hot import INDEXED_ROLES as INDEXED_ROLES
 from memgpt_core.hot import ROWS_AT_ONCE, HotTable, HotTier
 from memgpt_core.hot import Query as Query
 from memgpt_core.queries import PIECE_CHARS, pieces
+from memgpt_core.query_vectors import QueryVectors
 from memgpt_core.ranking import SEMANTIC, weights
-from memgpt_core.stores.matrix import NEAR, NO_COSINE, Cosines, Vector, VectorMatrix
+from memgpt_core.stores.matrix import NEAR, NO_COSINE, Cosines, Rough, Vector
+from memgpt_core.stores.tiered import TieredMatrix
 from memgpt_core.stores.vectors import VectorStore, text_hash
 from memgpt_core.stores.versions import NONE, Began, Mask, Places
+from memgpt_core.tiering import Tiering
 
 EMBED_BATCH = 256
-QUERIES_KEPT = 256
-QUERY_CHARS = 4000
+_ROWS_LOOKED_AT = 16
 
 
 class Near(NamedTuple):
@@ -36,12 +38,14 @@ class Near(NamedTuple):
         over: which versions of the part have a cosine at or over the floor.
         places, cosines: the best of the part, over the floor or under it, and those asked about, unordered.
         rough: the cosine of every version, right to about 1e-6.
+        recall: the measured share of the ten nearest that such a search finds; None when it looked at everything.
     """
 
     over: Mask
     places: Places
     cosines: Cosines
-    rough: Cosines
+    rough: Rough
+    recall: float | None
 
 
 class Similarity:
@@ -52,21 +56,22 @@ class Similarity:
         refused: texts (by hash) whose vector cannot be used, with the reason; asked again after a restart.
     """
 
-    def __init__(self, vectors: VectorStore, embedder: Embedder, query: Query, hot: HotTier) -> None:
+    def __init__(self, vectors: VectorStore, embedder: Embedder, query: Query, hot: HotTier, tiering: Tiering) -> None:
         self.error = ""
         self.refused: dict[str, str] = {}
         self._vectors = vectors
         self._embedder = embedder
         self._query = query
         self._hot = hot
+        self._tiering = tiering
         self._embedding = threading.Lock()
-        self._queries: OrderedDict[str, Vector | None] = OrderedDict()
+        self._queries = QueryVectors(vectors.queries, embedder)
         self._splits = weights(embedder.name) is SEMANTIC
 
     @property
     def loaded(self) -> bool:
-        """Whether the row store was looked through once."""
-        return all(matrix.position for matrix in self._matrices().values())
+        """Whether the row store was looked through once, and what is on disk is of these rows."""
+        return all(matrix.position and not matrix.stale for matrix in self._matrices().values())
 
     def behind(self, position: int) -> int:
         """How many events the row store is ahead."""
@@ -77,17 +82,24 @@ class Similarity:
         """Start again from the stores, as after a restart."""
         self.refused.clear()
 
-    def sync(self, position: int) -> None:
-        """Take what the row store took up to `position`, with the vectors that are already known."""
+    def sync(self, position: int, between: Callable[[], object] = lambda: None) -> None:
+        """Take what the row store took up to `position`, with the vectors that are already known.
+
+        Whoever takes a whole life at once can make room `between` two portions.
+        """
         self._hot.sync(position)
+        self._tiering.attach()
         for table in INDEXED:
             while self._matrices()[table].position < position:
                 with self._hot.lock:
                     if (matrix := self._matrices()[table]).position < position:
                         self._sync(table, matrix, min(position, matrix.position + ROWS_AT_ONCE))
+                between()
 
-    def embed(self, most: int | None = None, go_on: Callable[[], bool] = lambda: True) -> None:
+    def embed(self, most: int | None = None, go_on: Callable[[], bool] = lambda: True, query: str = "") -> None:
         """Embed texts that lack a vector: all of them, or only if they are at most `most`; `go_on` can stop it.
+
+        A `query` that is asked next goes along with them, so that a search right after something new makes one request.
 
         Raises:
             ModelUnavailable: the embedder cannot be used now; what was embedded until then is kept.
@@ -95,13 +107,13 @@ class Similarity:
         if most is not None and len(self.not_embedded()) > most:
             return
         with self._embedding:
-            for table in INDEXED:
+            for tables in [tuple(INDEXED)] if joins(self._embedder) else [(table,) for table in INDEXED]:
                 with self._hot.lock:
-                    wanted = self._wanted(table)
+                    wanted = [(table, one) for table in tables for one in self._wanted(table)]
                 for at in range(0, len(wanted), EMBED_BATCH):
                     if not go_on():
                         return
-                    self._embed(table, wanted[at : at + EMBED_BATCH])
+                    self._embed(wanted[at : at + EMBED_BATCH], self._queries.wanted(query))
 
     def not_embedded(self) -> frozenset[str]:
         """Ids of current items that are found by words only."""
@@ -118,57 +130,69 @@ class Similarity:
         floor: float,
         size: int,
         also: Places,
-    ) -> Near:
-        """The `size` nearest versions of a part, and of `also` those that have vectors; the tier's lock is held."""
+    ) -> Near | None:
+        """The `size` nearest versions of a part, and of `also` those that have vectors; the tier's lock is held.
+
+        None when those on disk cannot be read: they are put there anew, and words answer meanwhile.
+        """
         matrix = self._matrix(hot)
-        rough = matrix.rough(query, *beside).astype(np.float64)
-        there = np.flatnonzero(part & (rough > NO_COSINE))
-        close = there[np.abs(rough[there] - floor) < NEAR]
-        mask = part & (rough >= floor)
-        mask[close] = matrix.exact(close, query, *beside) >= floor
-        best = there
-        if len(there) > size:
-            least = np.partition(rough[there], len(there) - max(1, size))[len(there) - max(1, size)]
-            best = there[rough[there] >= least - NEAR]
+        try:
+            return self._nearest(hot, matrix, query, part, beside, floor, size, also)
+        except StoreBroken:
+            matrix.stale = True
+            return None
+
+    @staticmethod
+    def _nearest(
+        hot: HotTable,
+        matrix: TieredMatrix,
+        query: Vector,
+        part: Mask,
+        beside: tuple[Places, Places],
+        floor: float,
+        size: int,
+        also: Places,
+    ) -> Near:
+        rough = matrix.rough(query, *beside, part, size)
+        searched = rough if part.all() else np.where(part, rough, np.float32(NO_COSINE))
+        if floor <= -1:
+            mask = searched > NO_COSINE
+        else:
+            mask = searched >= np.float32(floor - NEAR)
+            close = np.flatnonzero(mask & (searched < np.float32(floor + NEAR)))
+            mask[close] = matrix.exact(close, query, *beside) >= floor
+        best = _largest(searched, size)
         cosines = matrix.exact(best, query, *beside)
         if len(best) > size:
             kept = np.lexsort((-hot.versions.column("born")[best], -cosines))[:size]
             best, cosines = best[kept], cosines[kept]
-        more = np.setdiff1d(also, best)
+        more = np.setdiff1d(also, best) if len(also) else also
         more = more[matrix.has()[more]]
         cosines = np.concatenate([cosines, matrix.exact(more, query, *beside)])
-        return Near(mask, np.concatenate([best, more]), cosines, rough)
+        recall = None if matrix.exhausted or matrix.far is None else matrix.far.kind.recall
+        return Near(mask, np.concatenate([best, more]), cosines, rough, recall)
 
     def query_vector(self, text: str) -> Vector | None:
         """The query's vector; None when the embedder cannot be used now or the text has nothing to embed."""
-        text = text[:QUERY_CHARS]
-        with self._hot.lock:
-            if text in self._queries:
-                self._queries.move_to_end(text)
-                return self._queries[text]
         try:
-            vector = self._embedder.embed([text])[0]
+            vector = self._queries.of(text)
         except ModelUnavailable as error:
             self.error = str(error)
             return None
-        usable = vector if np.isfinite(vector).all() and vector.any() else None
-        with self._hot.lock:
-            self._queries[text] = usable
-            if len(self._queries) > QUERIES_KEPT:
-                self._queries.popitem(last=False)
-        return usable
+        self.error = ""
+        return vector
 
     # --- the matrices -----------------------------------------------------------------------------------------
 
-    def _matrices(self) -> dict[str, VectorMatrix]:
+    def _matrices(self) -> dict[str, TieredMatrix]:
         return {table: self._matrix(hot) for table, hot in self._hot.tables.items()}
 
     @staticmethod
-    def _matrix(hot: HotTable) -> VectorMatrix:
+    def _matrix(hot: HotTable) -> TieredMatrix:
         assert hot.matrix is not None
         return hot.matrix
 
-    def _sync(self, table: str, matrix: VectorMatrix, position: int) -> None:
+    def _sync(self, table: str, matrix: TieredMatrix, position: int) -> None:
         # The text is read only where it may be cut into pieces.
         # (Bytes: two or three a sign that a piece counts as three.)
         long = f"CASE WHEN 3 * strlen(text) > {2 * PIECE_CHARS} THEN text END" if self._splits else "NULL"
@@ -182,9 +206,7 @@ class Similarity:
         for at in np.argsort(places, kind="stable").tolist():
             place, row = int(places[at]), found[at]
             if place != NONE:
-                of_pieces = _hashes(row["hash"], row["long"])
-                matrix.add(place, of_pieces)
-                hashes += of_pieces
+                hashes += matrix.add(place, _hashes(row["hash"], row["long"]))
         matrix.cover(int(np.searchsorted(matrix.versions.column("seq_from"), position, side="right")))
         matrix.fill(self._vectors.get(self._embedder.name, self._embedder.dim, hashes))
         matrix.position = position
@@ -198,12 +220,16 @@ class Similarity:
         wanted = [at for at, hashes in lacking if not all(hash in self.refused for hash in hashes)]
         return matrix.versions.began(np.array(wanted, np.int64))
 
-    def _embed(self, table: str, began: Sequence[Began]) -> None:
-        found = self._query(
-            f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs)) AND "
-            "id IN (SELECT unnest($ids))",
-            {"seqs": [one.seq_from for one in began], "ids": [one.id for one in began]},
-        )
+    def _embed(self, lacking: Sequence[tuple[str, Began]], along: Sequence[str]) -> None:
+        """Embed the texts that began in these tables at these events, and queries along with them."""
+        found = []
+        for table in INDEXED:
+            began = [one for of, one in lacking if of == table]
+            found += self._query(
+                f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs)) AND "
+                "id IN (SELECT unnest($ids))",
+                {"seqs": [one.seq_from for one in began], "ids": [one.id for one in began]},
+            )
         if not found:
             return
         texts = {row["hash"]: self._pieces(row["text"]) for row in found}
@@ -213,12 +239,15 @@ class Similarity:
         )
         asked = [hash for hash in wanted if hash not in known]
         try:
-            made = self._embedder.embed([wanted[hash] for hash in asked])
+            made = self._embedder.embed([wanted[hash] for hash in asked] + list(along))
         except ModelUnavailable as error:
             self.error = str(error)
             raise
         self.error = ""
-        vectors = {**known, **dict(zip(asked, made, strict=True))}
+        vectors = {**known, **dict(zip(asked, made, strict=False))}
+        for query, vector in zip(along, made[len(asked) :], strict=True):
+            self._queries.keep(query, vector)
+        self._queries.embedded({hash: vectors[hash] for hash, parts in texts.items() if len(parts) == 1})
         for row, parts in texts.items():
             if len(parts) > 1:
                 vectors[row] = _mean([vectors[hash] for hash in _named(row, parts)])
@@ -231,6 +260,22 @@ class Similarity:
 
     def _pieces(self, text: str) -> list[str]:
         return pieces(text) if self._splits else [text]
+
+
+def _largest(cosines: Rough, size: int) -> Places:
+    """At least the `size` versions with the largest rough cosines, and all that are as large within `NEAR`."""
+    least = NO_COSINE
+    columns = max(1, len(cosines) // _ROWS_LOOKED_AT)
+    if len(cosines) >= 2 * size and columns > 2 * size > 0:
+        # The size-th best of some columns' best is no better than the size-th best of all.
+        best = cosines[: columns * _ROWS_LOOKED_AT].reshape(_ROWS_LOOKED_AT, columns).max(axis=0)
+        least = float(np.partition(best, columns - size)[columns - size])
+    there = np.flatnonzero(cosines > max(least - NEAR, NO_COSINE))
+    if len(there) > size:
+        of_those = cosines[there]
+        least = float(np.partition(of_those, len(there) - max(1, size))[len(there) - max(1, size)])
+        there = there[of_those >= least - NEAR]
+    return there
 
 
 def _named(hash: str, parts: Sequence[str]) -> dict[str, str]:

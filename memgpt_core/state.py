@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from memgpt_core.events import EPOCH, Event, queues_message
 from memgpt_core.settings import DEMO, AgentSettings
 
+OUTWARD = frozenset({"send_message", "pause_heartbeats"})
+"""Functions that move no memory; every other call counts against the caps on memory calls."""
+
 
 class Entry(NamedTuple):
     """A slot of the FIFO queue.
@@ -105,6 +108,8 @@ class State(BaseModel):
     """The agent at one point of its log. Frozen; every change is a new one.
 
     `hidden` are the slots of messages that were deleted since the last flush: where an undo puts them back.
+    `step_calls` and `turn_calls` are the memory calls that were run in this step and in this turn; a person who runs a
+    turn on gives it as many again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -156,6 +161,8 @@ class State(BaseModel):
     faults: int = 0
     calls: int = 0
     failed_calls: int = 0
+    step_calls: int = 0
+    turn_calls: int = 0
     salvaged_replies: int = 0
     empty_replies: int = 0
 
@@ -294,6 +301,7 @@ def _trigger_received(state: State, event: Any) -> _Changes:
     changes.update(turn_open=True, messages=state.messages + 1)
     if not state.turn_open:
         changes.update(stopping=False, turn_end="", resumed_at_step=0, asked=None, answered=None)
+        changes.update(step_calls=0, turn_calls=0)
     if event.cause in ("user", "login"):
         changes["last_trigger_at"] = event.at
     if event.cause == "review":
@@ -302,7 +310,7 @@ def _trigger_received(state: State, event: Any) -> _Changes:
 
 
 def _prompt_built(state: State, event: Any) -> _Changes:
-    return {"sent": prompt_parts(state)} if event.purpose == "turn" else {}
+    return {"sent": prompt_parts(state), "step_calls": 0} if event.purpose == "turn" else {}
 
 
 def _model_replied(state: State, event: Any) -> _Changes:
@@ -341,11 +349,14 @@ def _learned(state: State, server: int, served_window: int) -> _Changes:
 
 
 def _function_returned(state: State, event: Any) -> _Changes:
+    counts = int(event.name not in OUTWARD and not event.capped)
     return {
         **_enqueue(state, event, holds=event.holds),
         "messages": state.messages + 1,
         "calls": state.calls + 1,
         "failed_calls": state.failed_calls + (not event.ok),
+        "step_calls": state.step_calls + counts,
+        "turn_calls": state.turn_calls + counts,
         "asked": None,
         "answered": None,
     }
@@ -384,7 +395,12 @@ def _turn_ended(state: State, event: Any) -> _Changes:
 
 
 def _turn_resumed(state: State, event: Any) -> _Changes:
-    return {"turn_open": True, "stopping": False, "turn_end": "", "resumed_at_step": state.step}
+    resumed = {"turn_open": True, "stopping": False, "turn_end": "", "resumed_at_step": state.step}
+    return {**resumed, "step_calls": 0, "turn_calls": 0}
+
+
+def _hits_placed(state: State, event: Any) -> _Changes:
+    return {**_enqueue(state, event, holds=event.holds), "messages": state.messages + 1}
 
 
 def _pressure_warned(state: State, event: Any) -> _Changes:
@@ -557,6 +573,7 @@ _MEANINGS: dict[str, Callable[[State, Any], _Changes]] = {
     "document_removed": _document_removed,
     "recall_searched": _nothing,
     "archival_searched": _nothing,
+    "hits_placed": _hits_placed,
     "message_edited": _message_edited,
     "message_deleted": _message_deleted,
     "message_restored": _message_restored,

@@ -5,18 +5,21 @@ stores. Knows no page.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from memgpt_core import journeys
 from memgpt_core.agent import Agent
+from memgpt_core.ahead import Ahead
 from memgpt_core.bookmarks import Bookmarks
 from memgpt_core.configuration import reconfigured
 from memgpt_core.connection import Connection
 from memgpt_core.documents.intake import Documents
 from memgpt_core.edits import Edits
+from memgpt_core.embedders import Embedders
+from memgpt_core.embedding.base import Embedder
 from memgpt_core.errors import AgentBusy, EditRefused, LogClosed, ModelUnavailable
 from memgpt_core.events import (
     EPOCH,
@@ -43,13 +46,14 @@ from memgpt_core.projections import Projections
 from memgpt_core.prompt import scaled, stamp
 from memgpt_core.rerunning import Rerunning
 from memgpt_core.review import COUNT_SAID, NEWEST_SAID, budget_tokens, trigger_text
-from memgpt_core.search import Found
+from memgpt_core.search import Found, WhyNot
 from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.state import Asked, Provenance, State
 from memgpt_core.stores import sandbox
 from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.sandbox import Answer
 from memgpt_core.stores.vectors import VectorStore
+from memgpt_core.succession import Answering, Coming, Succession
 from memgpt_core.tokens import count
 from memgpt_core.turns import Turns
 from memgpt_core.verify import Difference, verify
@@ -68,11 +72,13 @@ class Workspace:
         models: dict[str, ChatModel] | None = None,
         connection: Connection | None = None,
         cold: ColdStorage | None = None,
+        embedders: Embedders | None = None,
     ) -> None:
         """Open the agent in `folder`; a turn that a killed process left open is ended as interrupted.
 
         `cold` is the home's cold storage, where its documents are; without it, `documents/` of the home `folder` is
         in. `models` are the built-in ones by name; every other name is a model of the `connection`'s server.
+        `embedders` are the home's, shared by its agents.
 
         Raises:
             OSError: there is no log, or it cannot be opened.
@@ -85,15 +91,17 @@ class Workspace:
         self._clock = clock
         self._models = models or {DEMO: DemoModel()}
         self._connection = connection
-        self._means = Means(connection)
+        self._means = Means(connection, embedders)
         self._vectors = vectors
         self._cold = cold or ColdStorage(folder.parent.parent / DOCUMENTS)
+        self._answering = Answering(folder)
+        self._succession: Succession | None = None
         self._watch = Watch()
         self._past = Past(self._open)
         self.bookmarks = Bookmarks(folder, clock=clock)
         self.rerunning = Rerunning(self._open.log, self._cold)
         self.archival_searches = SearchLog(self.rows, self.event)
-        self.projections = self._open_projections(self._open.state.settings.embedder)
+        self.projections = self._open_projections(self._open.state.settings)
         self._journal = Journal(
             self._open.log,
             self._open.state,
@@ -102,7 +110,8 @@ class Workspace:
         )
         self.edits = Edits(self._journal, lambda: self.projections, self._counting, self.state)
         self.documents = Documents(self._journal, lambda: self.projections, self._counting, self.state, self._cold)
-        agent = Agent(self._journal, self._model, self, progress=self._watch)
+        self._ahead = Ahead(self, self.state, self.event)
+        agent = Agent(self._journal, self._model, self, ahead=self._ahead, progress=self._watch)
         self._turns = Turns(self.agent_id, agent, self._journal, self._open.log, self._means, self._watch)
         if not self._open.log.fault:
             try:
@@ -116,6 +125,8 @@ class Workspace:
         if self.busy:
             self.stop()
             self.wait_idle(5.0)
+        self._ahead.close()
+        self._end_succession()
         self.projections.close(follow=follow)
         self._open.log.close()
 
@@ -175,6 +186,22 @@ class Workspace:
     def archival(self, query: str, **scope: Any) -> Found:
         """Search archival storage; see `Projections.archival`."""
         return self.projections.archival(query, **scope)
+
+    def why_not(self, id: str, query: str, **scope: Any) -> WhyNot:
+        """Where a message or passage ranks in a search, and what kept it out; see `Projections.why_not`."""
+        return self.projections.why_not(id, query, **scope)
+
+    def coming_embedder(self) -> Coming | None:
+        """The embedding model of the settings while it is not ready and another one answers; None when it answers."""
+        chosen = self._journal.state.settings.embedder
+        if self._succession is None or self._answering.read(chosen) == chosen:
+            return None
+        return self._succession.view()
+
+    def hurry_embedder(self) -> None:
+        """Ask a coming embedding model that did not answer again, now."""
+        if self._succession is not None:
+            self._succession.again()
 
     def reembed(self) -> None:
         """Embed in the background what has no vector; `projections.reembedding` says how far it is."""
@@ -240,6 +267,10 @@ class Workspace:
     def search_mode(self) -> str:
         """`words+vectors`, or `words` when the agent has no embedder or it does not answer."""
         return self.projections.status().mode
+
+    def found_by_words_only(self) -> frozenset[str]:
+        """Ids of the messages and passages whose vector is still missing."""
+        return self.projections.not_embedded()
 
     @property
     def not_embedded(self) -> int:
@@ -412,16 +443,18 @@ class Workspace:
         """
         with self._turns.lock:
             self._turns.refuse_while_busy()
-            embedder = self._journal.state.settings.embedder
-            if settings.embedder != embedder:
-                self._means.learn_dimension(settings.embedder)
+            known = self._journal.state.settings
+            if settings.embedder != known.embedder:
+                self._means.learn_dimension(settings.embedder, anew=True)
             with self._journal.lock:
                 state = self._journal.state
                 if events := reconfigured(
                     self.agent_id, state, settings, instructions, self._journal.read, self._means
                 ):
                     self._journal.commit_many(events)
-            if settings.embedder != embedder:
+            if settings.embedder != known.embedder:
+                self._change_embedder(known.embedder, settings.embedder)
+            if settings.vectors_mb != known.vectors_mb:
                 self._reopen_projections()
 
     def define_instructions(self, text: str) -> None:
@@ -518,19 +551,52 @@ class Workspace:
         """Count as the present counts were made."""
         return self._means.counting(self._journal.state)
 
-    def _open_projections(self, embedder: str) -> Projections:
+    def _open_projections(self, settings: AgentSettings) -> Projections:
+        embedder = settings.embedder
+        answers = self._answering.read(embedder)
         projections = Projections(
             self.folder,
             self._vectors,
-            self._means.embedder(embedder),
+            self._means.embedder(answers),
             read=self._open.log.read,
             documents=self._cold,
+            renewed=self._renewed_embedder,
+            vectors_mb=settings.vectors_mb,
         )
         projections.catch_up(self._open.states_from)
+        if answers != embedder and (coming := self._means.embedder(embedder)) is not None:
+            self._succession = Succession(projections, coming, self._answering.forget)
         return projections
 
+    def _change_embedder(self, former: str, chosen: str) -> None:
+        """Have the chosen embedder answer: once it has everything, where there is one that answers meanwhile."""
+        self._end_succession()
+        answers = self._answering.read(former)
+        coming = self._means.embedder(chosen)
+        self._answering.forget()
+        if chosen == answers:
+            return
+        if coming is not None and self.projections.embedder is not None and self.projections.answers:
+            self._answering.keep(answers, until=chosen)
+            self._succession = Succession(self.projections, coming, self._answering.forget)
+            return
+        self._reopen_projections()
+
+    def _end_succession(self) -> None:
+        if self._succession is not None:
+            self._succession.stop()
+            self._succession = None
+
     def _reopen_projections(self) -> None:
-        """Another embedder has other tables; the new ones are filled in the background."""
+        """Find by the settings as they are now."""
+        self._end_succession()
         with self._journal.lock:
             self.projections.close()
-            self.projections = self._open_projections(self._journal.state.settings.embedder)
+            self.projections = self._open_projections(self._journal.state.settings)
+
+    def _renewed_embedder(self) -> Embedder | None:
+        """The embedder that answers, as its server has it now."""
+        answers = self._answering.read(self._journal.state.settings.embedder)
+        with suppress(ModelUnavailable):
+            self._means.learn_dimension(answers, anew=True)
+        return self._means.embedder(answers)

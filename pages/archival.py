@@ -3,8 +3,10 @@
 import streamlit as st
 
 from memgpt_core.passages import Options
+from memgpt_core.queries import QUERY_CHARS
 from memgpt_core.views.passages import visible
 from pages.parts import (
+    address,
     archival_asked,
     archival_bulk,
     archival_embedding,
@@ -47,7 +49,8 @@ def listing(here: Here, asked: Asked, options: Options) -> None:
             "Search as the agent does: by words and by similarity",
             placeholder="Search, or leave it empty to list everything",
             icon=":material/search:",
-            **archival_asked.field("q", asked.query),
+            max_chars=QUERY_CHARS,
+            **address.field("archival:q", asked.query),
         )
         archival_asked.draw_filters(asked, options)
         archival_passage.draw_new(here, list(options.tags))
@@ -70,7 +73,7 @@ with frame.enter("Archival storage") as here:
             format_func=VIEWS.get,
             required=True,
             label_visibility="collapsed",
-            **archival_asked.field("view", asked.view, "passages"),
+            **address.field("archival:view", asked.view, "passages"),
         )
     with vectors:
         moving = archival_embedding.moving(here.ws)

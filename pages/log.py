@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from memgpt_core.workspace import Workspace
-from pages.parts import choices, export, frame, log_event, log_filters, log_rows, pager
+from pages.parts import address, choices, export, frame, log_event, log_filters, log_rows, pager
 from pages.parts.frame import Here
 from pages.parts.live_turn import BUSY_EVERY_S
 from pages.parts.log_rows import Filter, Looked
@@ -106,7 +106,9 @@ with frame.enter("Log") as here:
     ws = here.ws
     # A place of its own, so that a sentence moves nothing that is drawn below it.
     with st.container():
-        log_filters.take_address(ws)
+        chosen, wrong = log_filters.read(here.seq)
+        for sentence in wrong:
+            st.warning(safe_md(sentence), icon=":material/filter_alt_off:")
         opened = log_event.asked(here)
         if ws.busy:
             drawn = ws.last_seq
@@ -118,8 +120,8 @@ with frame.enter("Log") as here:
             f"{here.seq:,} events: all that ever happened to it. Every page is drawn from this.", width="stretch"
         )
     with order:
-        log_filters.draw_order(ws)
-    chosen = log_filters.draw(here)
+        log_filters.draw_order(chosen)
+    log_filters.draw(chosen)
     left, right = st.columns([53, 47], gap="medium") if opened else (st.container(), None)
     with left:
         rows = found(here, chosen)
@@ -127,7 +129,7 @@ with frame.enter("Log") as here:
             table(here, rows, chosen, bool(opened))
         else:
             st.info("No event is like that. Take a filter away, or look further.", icon=":material/search_off:")
-            st.button("Show all events", key="log_all", on_click=log_filters.clear, args=(ws.agent_id,))
+            st.button("Show all events", key="log_all", on_click=address.clear, args=(log_filters.NAMES,))
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             export.draw(
                 f"{ws.agent_id}-log",

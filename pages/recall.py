@@ -4,7 +4,9 @@ import streamlit as st
 
 from memgpt_core.views.passages import visible
 from pages.parts import (
+    address,
     frame,
+    hits,
     recall_asked,
     recall_list,
     recall_message,
@@ -25,8 +27,6 @@ VIEWS = {
 BUSY_EVERY_S = 2.0
 
 STYLE = """<style>
-.ms mark{background:light-dark(#ffe08a,#6b5200);color:inherit;border-bottom:2px solid light-dark(#a06a00,#ffcf5c);
- border-radius:2px}
 .ms-said{white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate}
 .ms-said.short{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden}
 .ms-said.thought{font-style:italic}
@@ -72,7 +72,7 @@ def pulse(busy: bool) -> None:
 
 
 with frame.enter("Recall storage") as here:
-    st.html(STYLE)
+    st.html(STYLE + hits.STYLE)
     asked = recall_asked.read(here)
     ws, busy = here.ws, here.ws.busy and here.at is None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -83,7 +83,7 @@ with frame.enter("Recall storage") as here:
             format_func=VIEWS.get,
             required=True,
             label_visibility="collapsed",
-            **recall_asked.field("view", asked.view, "messages"),
+            **address.field("recall:view", asked.view, "messages"),
         )
     for sentence in asked.wrong:
         st.warning(safe_md(visible(sentence)), icon=":material/link_off:")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from memgpt_core.home import Home
 from memgpt_core.workspace import Workspace
-from pages.parts import connection, frame, model_choice, rules, settings_draft, settings_past, trial
+from pages.parts import connection, embedding, frame, model_choice, rules, settings_draft, settings_past, trial
 from pages.parts.safe_md import safe_md
 from pages.parts.settings_draft import Draft
 
@@ -27,6 +27,11 @@ def try_out(home: Home, ws: Workspace) -> None:
     draft = Draft(ws)
     trial.draw(home, draft.checked()[0], draft.value("model"))
     rules.draw_slips(ws)
+
+
+def to_embed(ws: Workspace) -> bool:
+    """Whether texts are being embedded, or should be."""
+    return bool(ws.not_embedded) or ws.coming_embedder() is not None
 
 
 with frame.enter("Settings") as here:
@@ -52,8 +57,10 @@ with frame.enter("Settings") as here:
         rules.draw_sampling(draft)
         rules.draw_search(draft, home.connection.view().models)
         rules.draw_page_size(draft)
-        left = ws.not_embedded
-        frame.live(rules.draw_embedding, every_s=1.0 if left else None, until=lambda: left and not ws.not_embedded)(ws)
+        rules.draw_retrieval(draft)
+        left = to_embed(ws)
+        frame.live(rules.draw_embedding, every_s=1.0 if left else None, until=lambda: left and not to_embed(ws))(ws)
+        embedding.draw_home(home)
         settings_draft.draw_bar(draft)
     with beside, st.container(gap="small"):
         frame.live(

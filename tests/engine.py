@@ -77,6 +77,7 @@ class _Found(NamedTuple):
     hits: tuple[Hit, ...]
     total: int
     mode: str = "words"
+    saved_s: float | None = None
 
 
 class RowsSearch:

@@ -22,6 +22,8 @@ from memgpt_core.workspace import Workspace
 
 NAMES = ("companion", "analyst", "prober")
 PAIRS = 140
+PACE_S = 0.02
+"""Between two words of the demo model: long enough for a search to run ahead, as with a model that takes its time."""
 LEVELS = 4
 
 
@@ -49,7 +51,7 @@ def record(name: str) -> None:
     first = script.get("upload", script["session"][0])["at"]
     clock = ScriptClock(first - timedelta(minutes=1))
     with tempfile.TemporaryDirectory() as scratch:
-        home = Home(Path(scratch), clock=clock, models={"demo": DemoModel()}, timer=False)
+        home = Home(Path(scratch), clock=clock, models={"demo": DemoModel(pace=PACE_S)}, timer=False)
         try:
             workspace = home.open(home.create(plan, agent_id=name))
             play(workspace, script, clock, folder)

@@ -322,6 +322,23 @@ def test_the_second_summary_is_made_from_the_first(engine: Make) -> None:
     assert second.covers == first.covers + len(second.evicted)
 
 
+def test_no_message_is_summarised_twice(engine: Make) -> None:
+    """Each summary is the one before, extended: a request holds that and what leaves now, never what left earlier."""
+    one = engine(settings=SMALL)
+    one.model.then = say("ok")
+    for number in range(60):
+        one.model.summary = reply(content=f"Summary so far, up to turn {number}.")
+        one.tell(f"marker-{number}- " + "word " * 90)
+    asked = [body["messages"][1]["content"] for body in one.model.bodies if "tools" not in body]
+    summaries: list[Any] = [event.summary for event in one.events if event.kind == "queue_flushed"]
+    assert len(asked) == len(summaries) >= 3
+    left = [[number for number in range(60) if f"marker-{number}-" in text] for text in asked]
+    assert [number for numbers in left for number in numbers] == list(range(left[-1][-1] + 1)), "in order, each once"
+    assert "Existing summary" not in asked[0]
+    for before, text in pairwise(asked):
+        assert text.startswith(f"Existing summary: {summaries[asked.index(before)]}")
+
+
 def test_a_prompt_never_exceeds_what_fits(engine: Make) -> None:
     one = engine(settings=SMALL)
     for number in range(40):

@@ -176,6 +176,15 @@ def test_the_address_fills_the_filters_and_what_is_wrong_in_it_gets_a_sentence(w
     assert "no passage is between them" in warnings(page(ws, **{"from": "2026-03-02", "to": "2026-03-01"}))
 
 
+def test_a_day_out_of_range_or_a_very_long_value_in_the_address_is_named_and_left_out(ws: Workspace) -> None:
+    ws.edits.insert_passage("one")
+    app = page(ws, **{"from": "0001-01-01", "to": "9999-12-31"}, session_is="9" * 100_000)
+    said = warnings(app)
+    for part in ("“0001-01-01” is not a day", "“9999-12-31” is not a day", f"“{'9' * 60}…” is not the number"):
+        assert part in said
+    assert len(shown(app)) == 1
+
+
 def test_hits_say_how_they_were_ranked_and_near_misses_stand_apart(ws: Workspace) -> None:
     first = ws.edits.insert_passage("the cat sleeps on the mat")
     second = ws.edits.insert_passage("a dog, and once there was a cat, and much else to tell of many other things")
@@ -195,11 +204,32 @@ def test_hits_say_how_they_were_ranked_and_near_misses_stand_apart(ws: Workspace
     assert any(button.key == f"open:{second}" for button in misses.button)
 
 
+def test_why_one_was_not_found_is_said_for_an_id_and_for_the_open_passage(ws: Workspace) -> None:
+    for at in range(17):
+        ws.edits.insert_passage(f"the cat sleeps {at}", tags=("cats",))
+    stone = ws.edits.insert_passage("zzz granite")
+    app = page(ws, q="cat sleeps", why=stone.upper())
+    assert f"{stone} is not found.</b> It has no word of the query" in html(app)
+    assert "vector rank 19 (cosine 0.042)" in html(app)
+    field = app.text_input(key="archival:why")
+    field.set_value("nonsense")
+    assert "is called so" in html(again(app))
+    app = page(ws, q="cat sleeps", tags="cats", passage=stone)
+    assert "A filter leaves it out: tags." in html(app)
+    last = ws.archival("cat sleeps", page_size=99).hits[16].id
+    assert "It is hit 17: on page 2 and not on page 1." in html(page(ws, q="cat sleeps", passage=last))
+
+
 def test_a_search_that_finds_nothing_under_a_filter_says_so(ws: Workspace) -> None:
     ws.edits.insert_passage("the cat sleeps", tags=("cats",))
     app = page(ws, q="cat", tags="dogs")
     assert not shown(app)
     assert any("with these filters" in info.value for info in app.info)
+    for query in ("the of and", "猫", "\x00\u202e", "'; DROP TABLE passages; --", "x " * 50_000):
+        app.query_params["q"] = query
+        again(app)
+        assert not app.error
+    assert "Of the 100,000 characters that are looked for only the first 4,000 are read." in warnings(app)
 
 
 # --- editing ------------------------------------------------------------------------------------------------------
@@ -396,17 +426,18 @@ def test_without_vectors_near_duplicates_are_found_by_their_words(home: Home) ->
 
 def test_a_past_search_is_run_again_and_says_what_differs(home: Home) -> None:
     ws = home.open(home.start_sample("prober"))
-    rows = ws.rows("SELECT seq_from FROM events WHERE kind = 'archival_searched' ORDER BY 1 DESC LIMIT 12")
+    assert ws.projections.flush()
+    rows = ws.rows("SELECT seq_from FROM events WHERE kind = 'archival_searched' ORDER BY 1 DESC LIMIT 10")
     event: Any = next(event for row in rows if (event := ws.event(row["seq_from"])).measured.hits)
-    key = f"again:{ws.agent_id}:{event.seq}"
-    app = page(ws, view="searches")
-    app.session_state[key] = "then"
-    assert any("same passages in the same order" in said.value for said in again(app).success)
+    app = press(page(ws, view="searches"), f"again:{event.seq}:then")
+    assert any("in the same order, with the same scores" in said.value for said in app.success)
     best = event.measured.hits[0].id
+    assert "words rank 1" in html(app)
     ws.edits.delete_passages([best])
-    app.session_state[key] = "today"
-    again(app)
-    assert any(f"no longer there: {best}" in text.value for text in app.markdown)
+    press(app, f"again:{event.seq}:today")
+    assert any("1 left the page" in said.value for said in app.info)
+    assert f"<b>{best}</b>" in html(app)
+    assert "left the page: place 1" in html(app)
 
 
 def test_what_a_model_server_refused_is_marked_and_embedded_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from memgpt_core.__main__ import main
+from memgpt_core.embedding.minilm import COMMAND
 from memgpt_core.home import SAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +33,16 @@ def test_ci_runs_the_readmes_test_command_last() -> None:
     assert "<!-- test command -->\n```sh\n" in README
     for gate in ("ruff check", "ruff format --check", "mypy memgpt_core", "chromium"):
         assert gate in script
+
+
+def test_the_optional_model_is_installed_alike_everywhere() -> None:
+    command = f".venv/bin/{COMMAND}".replace("&& pip", "&& .venv/bin/pip")
+    assert command in README.replace("install -q", "install")
+    wheel = COMMAND.partition(" && ")[0]
+    assert f".venv/bin/{wheel}" in (ROOT / ".ci" / "run").read_text().replace("install -q", "install")
+    beside = COMMAND.rpartition("install ")[2].split()
+    listed = (ROOT / "tests" / "requirements.txt").read_text()
+    assert all(re.search(rf"^{package}~=", listed, flags=re.MULTILINE) for package in beside)
 
 
 def test_the_map_names_every_module_and_nothing_else() -> None:

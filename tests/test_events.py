@@ -35,6 +35,8 @@ MEASURED = Measured(
         Hit(id="m9", score=0.5, words_rank=1, words_score=3.25, vector_rank=2, vector_score=0.75),
         Hit(id="p4", score=0.25),
     ),
+    prefetched=3,
+    saved_s=0.25,
 )
 CALL = Call(id="c1", name="send_message", arguments={"message": "Grüße,\n\u2028Ada 🌲", "n": [1, None, {"x": 0.1}]})
 
@@ -111,6 +113,7 @@ FIELDS: dict[str, dict[str, object]] = {
         "value": "Showing 1 of 1",
         "heartbeat": True,
         "holds": ("m5", "p4"),
+        "capped": "turn",
         "clip": CLIP,
         "measured": MEASURED,
     },
@@ -175,6 +178,15 @@ FIELDS: dict[str, dict[str, object]] = {
         "page": 1,
         "mode": "hybrid",
         "document": "d18",
+        "measured": MEASURED,
+    },
+    "hits_placed": {
+        "why": "interleaved",
+        "query": "cat",
+        "text": "Ruß is a cat",
+        "holds": ("p18",),
+        "budget_tokens": 400,
+        "mode": "words",
         "measured": MEASURED,
     },
     "message_edited": {

@@ -140,6 +140,27 @@ def test_new_rows_are_folded_in_once_they_are_many(tmp_path: Path, monkeypatch: 
     assert {id for id, _ in index.words("messages", "cat", 9)} == {"m1", "m2", "m3", "m4", "m5"}
 
 
+def test_rows_that_come_one_by_one_leave_few_files_and_no_old_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MERGES_MOST", 8)
+    index = opened(tmp_path / "i")
+    for n in range(1, 21):
+        index.merge("messages", [row(f"m{n}", "cat")])
+        index.tidy()
+    assert len(list((tmp_path / "i" / "messages_hashing_2.lance" / "data").iterdir())) < 8
+    assert len(list((tmp_path / "i" / "messages_hashing_2.lance" / "_versions").iterdir())) < 12
+    assert len(held(index)) == 20
+    index.close()
+    again = opened(tmp_path / "i")
+    for n in range(21, 26):
+        again.merge("messages", [row(f"m{n}", "cat")])
+        again.tidy()
+    # The five that lay there when it was opened count as well.
+    assert len(list((tmp_path / "i" / "messages_hashing_2.lance" / "data").iterdir())) < 8
+    assert len(again.words("messages", "cat", 99)) == 25
+
+
 def test_a_failed_merge_is_named_and_can_be_repeated(tmp_path: Path) -> None:
     index = opened(tmp_path / "i")
     with failpoints.arm("index.before_merge", failpoints.enospc), pytest.raises(StoreBroken, match="disk space"):

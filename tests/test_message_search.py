@@ -144,10 +144,52 @@ def test_the_agents_own_search_ranks_and_takes_the_filters_of_the_others(told: A
     page = one.page(MessageFilter("dog Biscuit", mode="ranked"))
     asked = one.stores.recall("dog Biscuit", page_size=50)
     assert [row["id"] for row in page.rows] == [hit.id for hit in asked.hits]
-    assert page.scores == {hit.id: hit.score for hit in asked.hits}
+    assert page.hits == {hit.id: (place, hit) for place, hit in enumerate(asked.hits, 1)}
     assert [row["id"] for row in one.page(MessageFilter("dog Biscuit", mode="ranked", roles=("assistant",))).rows] == [
         hit.id for hit in asked.hits if hit.id == "m4"
     ]
+
+
+def test_filters_choose_what_the_agents_search_ranks_and_why_not_names_the_one_that_keeps_a_message_out(
+    told: Any,
+) -> None:
+    script = Script()
+    for at in range(9):
+        script.turn(f"My dog number {at} barks", "Noted")
+    script.edit_message("m2", "My dog barks and barks")
+    one = told(script)
+    wanted = MessageFilter("dog barks", mode="ranked", edited_by="human")
+    page = one.page(wanted)
+    assert [row["id"] for row in page.rows] == ["m2"]
+    assert page.hits["m2"][0] == page.hits["m2"][1].words_rank == page.hits["m2"][1].vector_rank == 1
+    scope = wanted.scope(one.state())
+    assert one.stores.why_not("m2", "dog barks", **scope).why == ""
+    other = one.stores.why_not("m8", "dog barks", **scope)
+    assert (other.place, other.total, other.why) == (None, 0, "A filter leaves it out: who corrected its text.")
+    narrow = MessageFilter("dog", kinds=("model_replied",), where="pinned", start=date(2030, 1, 1))
+    kept_out = one.stores.why_not("m2", "dog", **narrow.scope(one.state())).why
+    assert kept_out == "A filter leaves it out: the first day, what it is, where it is."
+
+
+def test_the_pages_of_a_ranked_search_are_its_hits_in_order(told: Any) -> None:
+    script = Script()
+    for at in range(13):
+        script.turn(f"My dog number {at} barks", "A dog")
+    one = told(script)
+    wanted = MessageFilter("which dog barks", mode="ranked")
+    hits = [hit.id for hit in one.stores.recall("which dog barks", page_size=99).hits]
+    pages = [one.page(wanted, offset=at, limit=5) for at in range(0, len(hits), 5)]
+    assert [row["id"] for page in pages for row in page.rows] == hits
+    assert [page.hits[row["id"]][0] for page in pages for row in page.rows] == list(range(1, len(hits) + 1))
+    assert one.stores.why_not(hits[7], "which dog barks", page=2, page_size=5).why == ""
+    assert "on page 2 and not on page 1" in one.stores.why_not(hits[7], "which dog barks", page_size=5).why
+
+
+def test_a_ranked_search_among_the_deleted_lists_them(told: Any) -> None:
+    one = told(pets().delete_message("m2"))
+    page = one.page(MessageFilter("Biscuit", mode="ranked", where="deleted"))
+    assert [row["id"] for row in page.rows] == ["m2"]
+    assert "by date" in page.note
 
 
 def test_no_ranked_hit_means_no_row(told: Any) -> None:

@@ -163,17 +163,45 @@ def test_a_vector_without_a_direction_is_none(row: str) -> None:
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        (b'{"embeddings":[[1.0]]}', "1 vectors for 2 texts"),
+        (b'{"embeddings":[]}', "0 vectors for 1 texts"),
         (b'{"embeddings":[[1.0],[1.0,2.0]]}', "vectors of 2 numbers"),
         (b'{"embeddings":[[],[]]}', "vectors of 0 numbers"),
         (b'{"embeddings":"no"}', "Is the address in OLLAMA_HOST"),
     ],
 )
 def test_an_answer_that_does_not_fit_is_a_fault(body: bytes, sentence: str) -> None:
-    with Stub() as stub:
-        stub.play("/api/embed", Answer(body=body))
-        with pytest.raises(ModelUnavailable, match=sentence):
-            OllamaEmbedder(stub.host, "e", limit_tokens=512).embed(["a", "b"])
+    with Stub(lambda _: Answer(body=body)) as stub, pytest.raises(ModelUnavailable, match=sentence):
+        OllamaEmbedder(stub.host, "e", limit_tokens=512).embed(["a", "b"])
+
+
+class Forgetful(Embeddings):
+    """Leaves the vector of some texts out, or gives it too short."""
+
+    def __init__(self, *, leaves_out: str = "\0", shortens: str = "\0") -> None:
+        super().__init__()
+        self.leaves_out, self.shortens = leaves_out, shortens
+
+    def __call__(self, request: Request) -> Answer:
+        if request.path == "/api/show":
+            return wire("show")
+        made = [
+            vector[: DIM // 2 if self.shortens in text else DIM]
+            for text in request.json["input"]
+            if self.leaves_out not in text
+            for vector in HASHING.embed([text]).tolist()
+        ]
+        return answer_json({"model": "e", "embeddings": made})
+
+
+@pytest.mark.parametrize("how", ["leaves_out", "shortens"])
+def test_a_vector_that_is_missing_or_too_short_costs_no_other_text_its_own(how: str) -> None:
+    texts = [f"text {number}" for number in range(BATCH)]
+    texts[9] = "poison"
+    with Stub(Forgetful(**{how: "poison"})) as stub:
+        vectors = OllamaEmbedder(stub.host, "e", dim=DIM).embed(texts)
+    assert not vectors[9].any()
+    others = [row for row in range(BATCH) if row != 9]
+    np.testing.assert_allclose(vectors[others], HASHING.embed([texts[row] for row in others]), atol=1e-6)
 
 
 def test_no_server_is_said_in_a_sentence() -> None:

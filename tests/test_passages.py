@@ -21,6 +21,7 @@ from memgpt_core.passages import PassageFilter, SearchLog
 from memgpt_core.ranking import LEXICAL, words
 from memgpt_core.reembedding import Reembedding
 from memgpt_core.stores.vectors import text_hash
+from memgpt_core.views import hits as ranked
 from memgpt_core.views import passages as views
 from tests.engine import PATIENCE_S, until
 from tests.event_builder import Script
@@ -104,8 +105,8 @@ def test_a_lower_floor_adds_what_the_agent_does_not_get_and_changes_nothing_else
     more = live.archival("cats", page_size=50, floor=-1.0)
     assert more.hits[: len(usual.hits)] == usual.hits
     assert {hit.id for hit in more.hits} == {"p4", "p5", "p6"}
-    assert all(views.unseen(hit, LEXICAL) for hit in more.hits[len(usual.hits) :])
-    assert not any(views.unseen(hit, LEXICAL) for hit in usual.hits)
+    assert all(ranked.unseen(hit, LEXICAL) for hit in more.hits[len(usual.hits) :])
+    assert not any(ranked.unseen(hit, LEXICAL) for hit in usual.hits)
 
 
 def test_the_choices_of_the_filters_are_counted_as_of_an_event(live: Live, script: Script) -> None:
@@ -428,11 +429,11 @@ def test_hits_are_split_at_the_threshold_and_keep_their_places() -> None:
         Hit(id="p2", score=0.5, words_rank=2, words_score=1.5, vector_rank=1, vector_score=0.6),
         Hit(id="p3", score=0.03, vector_rank=3, vector_score=0.3),
     )
-    by_score = views.split(hits, "score", 0.6, LEXICAL)
+    by_score = ranked.split(hits, "score", 0.6, LEXICAL)
     assert [(place, hit.id) for place, hit in by_score.over] == [(1, "p1")]
     assert [(place, hit.id) for place, hit in by_score.near] == [(2, "p2"), (3, "p3")]
-    by_cosine = views.split(hits, "cosine", 0.25, LEXICAL)
+    by_cosine = ranked.split(hits, "cosine", 0.25, LEXICAL)
     assert [hit.id for _, hit in by_cosine.over] == ["p2"], "p3 is under the embedder's floor"
-    assert views.parts(hits[1], LEXICAL) == (0.06, 0.44)
-    assert "0.1 × cosine" in views.formula(LEXICAL, "words+vectors")
-    assert "cosine" not in views.formula(LEXICAL, "words")
+    assert ranked.parts(hits[1], LEXICAL) == (0.06, 0.44)
+    assert "0.1 × cosine" in ranked.formula(LEXICAL, "words+vectors")
+    assert "cosine" not in ranked.formula(LEXICAL, "words")

@@ -1,6 +1,7 @@
 """The stores follow the log: whatever was committed is found, in the same order, whatever was flushed."""
 
 import random
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memgpt_core import failpoints, hot, projections, search
+from memgpt_core import failpoints, hot, projections, search, tiering
 from memgpt_core.embedding.base import Embedder, Vectors
 from memgpt_core.embedding.hashing import HashingEmbedder
 from memgpt_core.errors import ModelUnavailable
@@ -24,7 +25,7 @@ from memgpt_core.queries import query_terms, stem
 from memgpt_core.ranking import words
 from memgpt_core.rows import MemoryRows
 from memgpt_core.stores import index as index_module
-from memgpt_core.stores import postings
+from memgpt_core.stores import nearest, postings, tiered
 from memgpt_core.stores.vectors import VectorStore, text_hash
 from memgpt_core.verify import verify
 from tests.event_builder import Script
@@ -54,7 +55,14 @@ def read_from(script: Script) -> Callable[[int], Any]:
 
 
 @contextmanager
-def opened(folder: Path, script: Script, embedder: Embedder | None = None, *, slow: bool = True) -> Iterator[Live]:
+def opened(
+    folder: Path,
+    script: Script,
+    embedder: Embedder | None = None,
+    *,
+    slow: bool = True,
+    vectors_mb: int | None = None,
+) -> Iterator[Live]:
     """Stores in `folder`, caught up; `slow` keeps their thread from doing anything by itself."""
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -62,7 +70,7 @@ def opened(folder: Path, script: Script, embedder: Embedder | None = None, *, sl
             patch.setattr(projections, "FLUSH_EVERY_S", 3600.0)
             patch.setattr(projections, "DRAIN_AT", 10**9)
         vectors = VectorStore(folder.parent / "vectors.duckdb")
-        live = Live(folder, vectors, embedder, read=read_from(script))
+        live = Live(folder, vectors, embedder, read=read_from(script), vectors_mb=vectors_mb)
         live.script, live.taken = script, script.seq
         live.catch_up(script.pairs)
         try:
@@ -385,6 +393,81 @@ def test_a_poisoned_vector_does_not_stop_the_others(home: Path) -> None:
         ]
 
 
+# --- vectors beyond RAM ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiering, "LEAST_MOVED", 20)
+    monkeypatch.setattr(nearest, "FLAT_MOST", 10)
+    monkeypatch.setattr(tiered, "READ_MOST", 0)
+
+
+@pytest.mark.usefixtures("crowded")
+def test_a_search_beyond_ram_says_that_it_is_approximate_and_finds_what_is_new(home: Path) -> None:
+    script = populated()
+    with opened(home, script, HashingEmbedder(64), vectors_mb=0) as live:
+        exact = live.recall("heron number 3"), live.archival("cats fact")
+        assert live.flush()
+        held = live.in_ram()
+        assert [tier.table for tier in held.spread] == ["messages"]
+        assert (held.budget_mb, held.words_mb > 0) == (0, True)
+        found = live.recall("heron number 3")
+        assert found.mode.startswith("words+vectors, approximate (recall@10 ")
+        assert ids(found) == ids(exact[0])
+        assert live.archival("cats fact") == exact[1]
+        assert live.recall("heron", signals="words").mode == "words"
+        script.trigger("a pelican at the pier")
+        live.follow()
+        assert ids(live.recall("pelicans", page_size=1, floor=0.2)) == [script.message]
+        assert live.why_not("m2", "heron").id == "m2"
+        assert verify(script.events, live) == []
+    with opened(home, script, HashingEmbedder(64), vectors_mb=0) as live:
+        assert live.flush()
+        assert live.in_ram().spread[0].held < live.in_ram().spread[0].vectors
+        assert ids(live.recall("heron number 3")) == ids(exact[0])
+        live.rebuild(script.pairs)
+        assert ids(live.recall("heron number 3")) == ids(exact[0])
+    with opened(home, script, HashingEmbedder(64)) as live:
+        assert live.recall("heron number 3").mode == "words+vectors"
+        assert live.in_ram().spread == []
+
+
+@pytest.mark.usefixtures("crowded")
+def test_vectors_that_vanish_from_the_disk_leave_words_until_they_are_there_again(home: Path) -> None:
+    script = populated()
+    with opened(home, script, HashingEmbedder(64), vectors_mb=0) as live:
+        assert live.flush()
+        shutil.rmtree(home / "far.lance")
+        found = live.recall("heron number 3", page_size=50)
+        assert (found.mode, found.total > 0) == ("words", True)
+        live.flush()
+        live.flush()
+        assert live.recall("heron number 3").mode.startswith("words+vectors")
+
+
+# --- words that are not read in yet ---------------------------------------------------------------------
+
+
+def test_before_the_words_are_in_ram_the_rows_answer_and_say_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = populated()
+    with opened(home, script, HashingEmbedder(64)) as live:
+        with monkeypatch.context() as long:
+            # As though a long life were never read in.
+            long.setattr(projections, "WORDS_BEHIND_MOST", -1)
+            first = live.recall("heron number 3", page_size=3)
+            assert first.mode == "words, still being read in"
+            assert live.items([ids(first)[0]])[ids(first)[0]]["text"].endswith("heron number 3")
+            assert [hit.score for hit in first.hits] == sorted((hit.score for hit in first.hits), reverse=True)
+            second = live.recall("heron number 3", page_size=3, page=2)
+            assert set(ids(first)).isdisjoint(ids(second))
+            assert first.total == second.total > 6
+            assert live.recall("heron", at=20).total < live.recall("heron").total
+            assert live.archival("fact", tags=("a",)).total < live.archival("fact").total
+            assert live.recall("zzzz").hits == live.recall("?").hits == ()
+        assert live.recall("heron").mode == "words+vectors"
+
+
 # --- searching ------------------------------------------------------------------------------------------
 
 
@@ -623,18 +706,21 @@ def test_why_not_says_what_kept_an_item_out(home: Path) -> None:
         assert "page 2" in there.why
         assert live.why_not(seventh, "heron", page=2).why == ""
         assert "deleted" in live.why_not(gone, "heron").why
-        assert "no such row" in live.why_not("p999", "heron").why
+        assert "Nothing has this id" in live.why_not("p999", "heron").why
+        assert "It came only after event 5." in live.why_not("p9", "heron", at=5).why
+        for strange in ("", "p", "x1", "m-1", "pħ1", "m" + "9" * 99, "'; DROP TABLE messages"):
+            assert "is called so" in live.why_not(strange, "heron").why
         assert (
             live.why_not("p2", "heron", tags=("fish",), start="2027-01-01").why
-            == "A filter leaves it out: tags, start."
+            == "A filter leaves it out: tags, the first day."
         )
         stone = live.why_not("p10", "heron")
         assert stone.place is None
         assert stone.hit is not None
         assert stone.hit.vector_rank == 9
         assert "no word" in stone.why
-        assert "is under 0.35" in stone.why
-        assert "not embedded" in live.why_not("m12", "heron").why
+        assert "from 0.35 on" in stone.why
+        assert "has no vector" in live.why_not("m12", "heron").why
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,24 @@
 """What a word is, what it is worth, and how words and vectors are joined."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from memgpt_core.events import Hit
 from memgpt_core.ranking import (
     KEPT_WITHIN,
     LEXICAL,
     SEMANTIC,
     Signals,
     Weights,
-    age,
     cut,
     folded,
     fuse,
     ideal,
     identifier_share,
     is_identifier,
+    ranks,
     rarity,
     weights,
     word_score,
@@ -26,8 +26,15 @@ from memgpt_core.ranking import (
 )
 
 
-def ranks(scores: Mapping[str, float]) -> dict[str, int]:
-    return {id: rank for rank, id in enumerate(sorted(scores, key=lambda id: (-scores[id], age(id))), 1)}
+class Ranked(NamedTuple):
+    """A candidate where the fusion put it."""
+
+    id: str
+    score: float
+
+
+def age(id: str) -> int:
+    return -int(id[1:])
 
 
 def joined(
@@ -37,12 +44,22 @@ def joined(
     *,
     exact: Mapping[str, float] | None = None,
     best: float = 2.0,
-) -> list[Hit]:
-    signals = Signals(by_words, ranks(by_words), by_vectors, ranks(by_vectors), exact or {})
-    return fuse(signals, best, weigh)
+) -> list[Ranked]:
+    all = sorted({*by_words, *by_vectors, *(exact or {})})
+    born = np.array([-age(id) for id in all])
+    columns = []
+    for scores in (by_words, by_vectors):
+        have = np.array([id in scores for id in all])
+        values = np.array([scores.get(id, 0.0) for id in all])
+        placed = np.zeros(len(all), np.int64)
+        placed[have] = ranks(values[have], born[have])
+        columns += [values, placed]
+    signals = Signals(born, *columns, np.array([(exact or {}).get(id, 0.0) for id in all]))
+    order, scores = fuse(signals, best, weigh)
+    return [Ranked(all[at], scores[at]) for at in order]
 
 
-def ids(hits: list[Hit]) -> list[str]:
+def ids(hits: list[Ranked]) -> list[str]:
     return [hit.id for hit in hits]
 
 
@@ -129,11 +146,13 @@ def test_what_is_no_match_by_itself_comes_last() -> None:
     assert ids(joined({"m1": 0.01}, {"m1": 0.0, "m2": 0.19}, SEMANTIC)) == ["m1", "m2"]
 
 
-def test_hits_say_what_ranked_them() -> None:
-    first, second = joined({"m1": 2.0}, {"m1": 0.123456, "m2": 0.5}, LEXICAL)
-    assert (first.words_rank, first.words_score, first.vector_rank, first.vector_score) == (1, 2.0, 2, 0.123456)
-    assert (second.words_rank, second.words_score, second.vector_rank) == (None, None, 1)
-    assert first.score == round(first.score, 6)
+def test_ranks_count_from_one_and_the_later_of_equals_is_first() -> None:
+    assert ranks(np.array([0.5, 0.9, 0.5]), np.array([3, 1, 7])).tolist() == [3, 1, 2]
+
+
+def test_scores_are_rounded() -> None:
+    (only,) = joined({"m1": 2.0}, {"m1": 0.12345678}, LEXICAL)
+    assert only.score == round(only.score, 6)
 
 
 def test_an_embedder_is_weighed_by_its_name() -> None:

@@ -118,6 +118,30 @@ def test_a_field_writes_the_address_and_the_address_fills_the_field(ws: Workspac
     assert "where" not in app.query_params
 
 
+def test_the_agents_search_says_how_each_was_ranked_and_why_one_was_not_found(ws: Workspace) -> None:
+    app = page(ws.agent_id, q="Biscuit", mode="ranked", why="m10")
+    shown = html(app)
+    assert "#1 · score" in shown
+    assert "words rank 1 (BM25" in shown
+    assert "turn 1, step 0" in shown
+    assert "old" in shown or "just now" in shown
+    assert "<b>m10 is not found.</b> A filter leaves it out: who it is from." in shown
+    assert "A message is found through its neighbours" in texts(app, "caption")
+    open_one = html(page(ws.agent_id, q="Biscuit", mode="ranked", message=first_user(ws)))
+    assert ", on the page that is shown." in open_one
+
+
+def test_any_query_is_answered(ws: Workspace) -> None:
+    app = page(ws.agent_id, q="the of and", mode="ranked")
+    for query in ("猫は好き", "\x00\x1b[31m\u202e", "'; DROP TABLE messages; --", "x " * 50_000):
+        app.query_params["q"] = query
+        app.run()
+        assert not app.exception
+        assert not app.error
+    assert "100,000 characters that are looked for only the first 1,000 are read" in texts(app, "warning")
+    assert any("No message passes" in info.value for info in app.info)
+
+
 def test_what_the_address_says_wrongly_is_told_and_left_out(ws: Workspace) -> None:
     app = page(
         ws.agent_id, where="nowhere", **{"from": "soon"}, session_is="-1", role="boss", mode="x", message="m99999"

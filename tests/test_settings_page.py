@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from memgpt_core import connection as connections
+from memgpt_core import succession
 from memgpt_core.blueprint import Blueprint
 from memgpt_core.connection import ModelCard
 from memgpt_core.events import TruncationSuspected
@@ -18,7 +19,7 @@ from memgpt_core.workspace import Workspace
 from pages.parts import model_choice
 from pages.parts.connection import shape
 from tests.engine import PATIENCE_S, until
-from tests.ollama_stub.server import Answer, Gate, Request, Stub
+from tests.ollama_stub.server import Answer, Gate, Request, Stub, answer_json, wire
 from tests.ollama_stub.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,8 +60,11 @@ def found(stub: Stub, home: Home, ws: Workspace) -> Home:
     return home
 
 
-def settings_page() -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30).run()
+def settings_page(ws: Workspace | None = None) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+    if ws is not None:
+        app.query_params["agent"] = ws.agent_id
+    app.run()
     app.switch_page("pages/settings.py").run()
     assert not app.exception, app.exception
     return app
@@ -453,6 +457,7 @@ def test_looking_back_shows_the_settings_of_then_and_changes_nothing(home: Home,
 def test_every_number_that_may_be_empty_says_what_that_means(found: Home) -> None:
     app = settings_page()
     empty = {field.label: field.placeholder for field in app.number_input if field.value is None}
+    assert empty.pop("Vectors in RAM (MB)") == "1,024"
     assert empty == {"Top-p": "the model's own", "Top-k": "the model's own", "Seed": "the agent's own"}
 
 
@@ -656,3 +661,41 @@ def test_what_is_still_to_be_embedded_is_said_and_nothing_when_all_is(
     assert not any("not embedded" in caption.value for caption in settings_page().caption)
     monkeypatch.setattr(Workspace, "not_embedded", property(lambda _: 1234))
     assert any("1,234 messages and passages are not embedded" in caption.value for caption in settings_page().caption)
+
+
+def test_a_model_that_takes_over_says_how_far_it_is_and_what_keeps_it(
+    found: Home, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(succession, "RETRY_AFTER_S", 3600.0)
+    ws = found.open(found.create(Blueprint(name="Changing", settings=AgentSettings(embedder="hashing"))))
+    ws.edits.insert_passage("the heron")
+    ws.projections.flush()
+    ws.recall("heron")
+    stub.play("/api/embed", answer_json({"embeddings": [[1.0] * 64]}), wire("error.queue_full"))
+    ws.configure(ws.state().settings.model_copy(update={"embedder": f"ollama:{EMBEDS}"}))
+    until(lambda: (coming := ws.coming_embedder()) is None or coming.why)
+    app = settings_page(ws)
+    (said,) = [warning.value for warning in app.warning if "does not go on" in warning.value]
+    assert said.startswith("stub-embed:latest has embedded 0 of 1 messages and passages and does not go on: ")
+    assert "Hashing: for tests, knows no meaning answers searches meanwhile" in said
+    app.button(key="hurry_embedder").click().run()
+    until(lambda: ws.coming_embedder() is None)
+    app = settings_page(ws)
+    assert not any("does not go on" in warning.value for warning in app.warning)
+
+
+def test_the_homes_switches_hold_at_once_and_say_what_was_asked_and_saved(ws: Workspace, home: Home) -> None:
+    ws = home.open(home.create(Blueprint(name="Asking", settings=AgentSettings(embedder="hashing"))))
+    for _ in range(2):
+        ws.recall("where is the heron")
+    app = settings_page(ws)
+    (used,) = home.embedders.used()
+    assert used.lookups == (2, 1)
+    assert f"vectors were asked for {used.sent.asked} times and {used.sent.requests} requests sent" in html(app)
+    assert "2 queries were looked up and <b>1</b> of them known (50%)" in html(app)
+    assert f"Since Memscope was started, {home.embedders.since:%d %b %Y %H:%M} UTC:" in html(app)
+    app.toggle(key="embed_queries").set_value(False).run()
+    assert not app.exception, app.exception
+    assert (home.embedders.batching, home.embedders.query_cache) == (True, False)
+    close_home()
+    assert (the_home().embedders.batching, the_home().embedders.query_cache) == (True, False), "also at the next start"

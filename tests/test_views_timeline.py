@@ -49,14 +49,21 @@ def test_every_kind_of_mark_has_a_lane_and_a_shape() -> None:
         assert says
 
 
+@pytest.mark.parametrize("kind", ["message_requeued", "hits_placed"])
+def test_what_brings_items_in_has_a_place_though_its_mark_is_the_page_in(kind: str) -> None:
+    assert kind not in KINDS
+    assert place(kind, "")[:2] == ("context", "page in")
+
+
 def test_every_kind_that_touches_a_tier_is_drawn() -> None:
     silent = {
         "agent_created", "agent_configured", "agent_renamed", "run_forked", "history_imported", "context_recounted",
         "instructions_defined",
         "prompt_built", "model_replied", "function_returned", "function_asked", "function_answered", "message_sent",
         "heartbeats_paused", "stop_requested", "turn_ended", "turn_resumed", "message_requeued",
+        "hits_placed",
     }  # fmt: skip
-    # A requeue is a page in; a new kind must be put on one side by hand.
+    # A requeue and a placement are page ins; a new kind must be put on one side by hand.
     assert set(events.KINDS) - silent == set(KINDS) & set(events.KINDS)
 
 

@@ -13,8 +13,13 @@ Vectors = NDArray[np.float32]
 class Embedder(Protocol):
     """A source of vectors. `name` and `dim` are stored with every vector; different names never mix."""
 
-    name: str
-    dim: int
+    @property
+    def name(self) -> str:
+        """What its vectors are stored under."""
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a vector has; 0 while that is not known."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit vector a text, (n, dim) float32. Raises `ModelUnavailable` when none can be had."""

@@ -31,23 +31,35 @@ SHORTEST_CHARS = 32
 """A text this short that is still too long for the model is refused rather than split."""
 
 REFUSALS_CAP = 3
-"""Single texts refused before any was taken; after them the model, not the text, is at fault."""
+"""So many single texts refused in a row, and a plain one is tried: if it is refused too, the model is at fault."""
+
+PLAIN = "some text"
 
 _Vector = NDArray[np.float32]
 
 
+class _Unfit(ModelUnavailable):
+    """An answer that has not one vector a text; which of them is at fault it does not say."""
+
+
 class _Tally:
-    """What became of the texts of one call, tried one by one."""
+    """What became of the texts of one call, tried one by one: whether any was taken, and the refusals."""
 
     def __init__(self) -> None:
-        self.taken = False
-        self.refusals: list[Refused] = []
+        self.any_taken = False
+        self.refusals: list[ModelUnavailable] = []
+        self._in_a_row = 0
 
-    def refused(self, refusal: Refused) -> None:
-        """Note that a single text was refused; raises it when it seems that none will be taken."""
+    def taken(self) -> None:
+        """Some texts were taken."""
+        self.any_taken = True
+        self._in_a_row = 0
+
+    def refused(self, refusal: ModelUnavailable) -> bool:
+        """Note that a single text was refused; whether it is time to see if any text is taken."""
         self.refusals.append(refusal)
-        if not self.taken and len(self.refusals) >= REFUSALS_CAP:
-            raise refusal
+        self._in_a_row += 1
+        return self._in_a_row % REFUSALS_CAP == 0
 
 
 class OllamaEmbedder:
@@ -93,7 +105,7 @@ class OllamaEmbedder:
         made: list[_Vector | None] = []
         for at in range(0, len(rows), BATCH):
             made += self._batch([part for _, part in rows[at : at + BATCH]], tally)
-        if tally.refusals and not tally.taken:
+        if tally.refusals and not tally.any_taken:
             raise tally.refusals[-1]
         found: dict[int, list[_Vector | None]] = {}
         for (row, _), vector in zip(rows, made, strict=True):
@@ -110,14 +122,16 @@ class OllamaEmbedder:
         except ContextOverflow as overflow:
             if len(texts) == 1:
                 return [self._of_halves(texts[0], overflow, tally)]
-        except Refused as refused:
-            if refused.status not in (400, 500):
+        except (Refused, _Unfit) as refused:
+            if isinstance(refused, Refused) and refused.status not in (400, 500):
                 raise
             if len(texts) == 1:
-                tally.refused(refused)
+                if tally.refused(refused):
+                    # Raises, when the model takes nothing any more: so the texts were not what it refused.
+                    self._ask([PLAIN])
                 return [None]
         else:
-            tally.taken = True
+            tally.taken()
             return made
         middle = len(texts) // 2
         return self._batch(texts[:middle], tally) + self._batch(texts[middle:], tally)
@@ -141,19 +155,22 @@ class OllamaEmbedder:
         answer = ollama_http.ask(self.host, "POST", "/api/embed", content, self._limits, model=self._model)
         rows = embeddings(streams.run(answer))
         if len(rows) != len(texts):
-            raise ModelUnavailable(
+            raise _Unfit(
                 f"The embedding model {self._model} gave {len(rows)} vectors for {len(texts)} texts. Restart the model "
                 "server, or choose another embedding model."
             )
         dims = {len(row) for row in rows}
-        self.dim = self.dim or max(dims)
-        if dims != {self.dim} or not self.dim:
+        if not self.dim and len(dims) == 1:
+            (self.dim,) = dims
+        if self.dim not in dims or not self.dim:
             raise ModelUnavailable(
                 f"The embedding model {self._model} gives vectors of {max(dims)} numbers and not of {self.dim}: the "
-                "model has changed on the server. Choose it anew, so that everything is embedded again."
+                "model has changed on the server. Press “Embed them again” under Archival storage, and everything is "
+                "embedded anew."
             )
-        # A null stands where the model computed no number; its text counts as not embedded.
-        return [_unit(np.array(row, dtype=np.float64)) for row in rows]
+        # A null stands where the model computed no number; such a text, and one whose vector has another size than
+        # its neighbours', counts as not embedded.
+        return [_unit(np.array(row, dtype=np.float64)) if len(row) == self.dim else None for row in rows]
 
     # --- texts longer than the model takes ---------------------------------------------------------------------
 

@@ -221,7 +221,7 @@ def _original(event: Any) -> str:
         return sent_text(event) if event.calls else str(event.content)
     if event.kind == "pressure_warned":
         return warning_text(event)
-    return str(event.text if event.kind == "trigger_received" else event.value)
+    return str(event.text if event.kind in ("trigger_received", "hits_placed") else event.value)
 
 
 def _call(call: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _KEPT = frozenset(
     {
         *("kind", "seq", "at", "session", "turn", "step", "author", "purpose", "cause", "done_reason", "where"),
         *("trigger", "strategy", "summarised_by", "mode", "message", "passage", "evicted", "holds", "sections"),
-        *("measured", "clip", "settings", "until", "counted_by", "roles", "start", "end"),
+        *("why", "capped", "measured", "clip", "settings", "until", "counted_by", "roles", "start", "end"),
     }
 )
 """Fields that hold no text: ids, times, counts, words of a fixed list. `message` is here an id, and for

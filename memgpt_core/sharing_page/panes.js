@@ -92,11 +92,11 @@ function when(at) {
 
 const WHO = {
   user: "User", system: "System", login: "Login", timer: "Timer", upload: "Upload", review: "Session review",
-  warning: "Memory warning", flush: "Flush", fault: "Failure", asked: "Waits for a yes or no", end: "Turn ended",
+  warning: "Memory warning", placed: "Placed by the system", flush: "Flush", fault: "Failure", asked: "Waits for a yes or no", end: "Turn ended",
   hand: "By hand", fork: "A life of its own from here", imported: "Imported, not recorded by this agent",
 };
-const TIER_OF = { warning: "messages", flush: "recall", hand: "you" };
-const QUIET = new Set(["login", "timer", "warning", "flush", "end", "hand", "upload", "review", "fork", "imported"]);
+const TIER_OF = { warning: "messages", placed: "recall", flush: "recall", hand: "you" };
+const QUIET = new Set(["login", "timer", "warning", "placed", "flush", "end", "hand", "upload", "review", "fork", "imported"]);
 const nodes = new Map();
 let talkMost = 60;
 

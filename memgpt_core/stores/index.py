@@ -33,8 +33,15 @@ from memgpt_core.ranking import words
 TABLES = ("messages", "passages")
 MIN_UNFOLDED = 1024
 UNFOLDED_SHARE = 0.25
-_KEEP_VERSIONS = timedelta(minutes=10)
-_FAULTS = (RuntimeError, ValueError, OSError)
+MERGES_MOST = 64
+MERGES_SHARE = 1 / 256
+"""New rows are folded in, too, after so many merges, or so many for each row of a large table: each leaves small files,
+and a list of all that were there before."""
+
+_KEPT = timedelta(milliseconds=1)
+"""Nobody reads an old version: every use of the tables in this process waits for the other."""
+
+FAULTS = (RuntimeError, ValueError, OSError)
 """What LanceDB raises, for a missing file and a full disk alike."""
 
 
@@ -69,7 +76,8 @@ class LanceIndex:
         self._positions = folder / "positions.json"
         self._tables: dict[str, Any] = {}
         self._unfolded: dict[str, int] = {}
-        self._write = threading.Lock()
+        self._merges: dict[str, int] = {}
+        self._using = threading.Lock()
         self.position = self._read_position()
         self.target = self.position
 
@@ -104,8 +112,9 @@ class LanceIndex:
                 for name, full in wanted.items()
             }
             self._unfolded = {name: _unindexed(table) for name, table in tables.items()}
+            self._merges = {name: _small_files(table) for name, table in tables.items()}
             self._tables = tables
-        except (ImportError, *_FAULTS) as error:
+        except (ImportError, *FAULTS) as error:
             raise self._broken(error) from error
 
     def merge(self, table: str, rows: Sequence[IndexRow]) -> None:
@@ -126,26 +135,28 @@ class LanceIndex:
         if self._dim:
             columns["vector"] = [None if row.vector is None else row.vector.tolist() for row in latest]
         batch = pa.table(columns, schema=self._schema())
-        with self._write:
+        with self._using:
             try:
                 failpoint("index.before_merge")
                 writer = self._table(table).merge_insert("id").when_matched_update_all()
                 # "null" lets a row come without its vector; a vector that is there was checked before.
                 writer.when_not_matched_insert_all().execute(batch, on_bad_vectors="null")
                 failpoint("index.after_merge")
-            except _FAULTS as error:
+            except FAULTS as error:
                 raise self._broken(error) from error
             self._unfolded[table] += len(latest)
+            self._merges[table] += 1
 
     def delete(self, table: str, ids: Sequence[str]) -> None:
         """Take these ids out; ids that are not there change nothing."""
         if not ids:
             return
         listed = ", ".join(f"'{id}'" for id in ids)
-        with self._write:
+        with self._using:
             try:
                 self._table(table).delete(f"id IN ({listed})")
-            except _FAULTS as error:
+                self._merges[table] += 1
+            except FAULTS as error:
                 raise self._broken(error) from error
 
     def words(self, table: str, text: str, limit: int) -> list[tuple[str, float]]:
@@ -153,9 +164,10 @@ class LanceIndex:
         try:
             query = importlib.import_module("lancedb.query")
             match = query.MatchQuery(text, "words")
-            search = self._table(table).search(match, query_type="fts").select(["id", "_score"]).limit(limit)
-            found = search.to_arrow()
-        except _FAULTS as error:
+            with self._using:
+                search = self._table(table).search(match, query_type="fts").select(["id", "_score"]).limit(limit)
+                found = search.to_arrow()
+        except FAULTS as error:
             raise self._broken(error) from error
         return list(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True))
 
@@ -163,8 +175,9 @@ class LanceIndex:
         """Every row, in no order, for `verify`."""
         names = ["id", "seq", "text"] + (["vector"] if self._dim else [])
         try:
-            batches = self._table(table).search().select(names).to_batches(1024).read_all().to_batches(1024)
-        except _FAULTS as error:
+            with self._using:
+                batches = self._table(table).search().select(names).to_batches(1024).read_all().to_batches(1024)
+        except FAULTS as error:
             raise self._broken(error) from error
         for batch in batches:
             ids, seqs, texts = (batch.column(name).to_pylist() for name in names[:3])
@@ -174,8 +187,9 @@ class LanceIndex:
     def count(self, table: str) -> int:
         """How many rows it holds."""
         try:
-            return int(self._table(table).count_rows())
-        except _FAULTS as error:
+            with self._using:
+                return int(self._table(table).count_rows())
+        except FAULTS as error:
             raise self._broken(error) from error
 
     def without_vector(self, table: str) -> set[str]:
@@ -183,20 +197,26 @@ class LanceIndex:
         if not self._dim:
             return set()
         try:
-            found = self._table(table).search().where("vector IS NULL").select(["id"]).to_arrow()
-        except _FAULTS as error:
+            with self._using:
+                found = self._table(table).search().where("vector IS NULL").select(["id"]).to_arrow()
+        except FAULTS as error:
             raise self._broken(error) from error
         return set(found["id"].to_pylist())
 
     def tidy(self) -> None:
-        """Fold new rows into the index once they are a quarter of it: the cost stays a constant share a row."""
-        with self._write:
+        """Fold new rows into the index once they are a quarter of it: the cost stays a constant share a row.
+
+        Rows that come one by one are folded in earlier, before their many small files are most of what is on disk.
+        """
+        with self._using:
             for name, table in self._tables.items():
                 try:
-                    if self._unfolded[name] >= max(MIN_UNFOLDED, UNFOLDED_SHARE * table.count_rows()):
-                        table.optimize(cleanup_older_than=_KEEP_VERSIONS)
-                        self._unfolded[name] = 0
-                except _FAULTS as error:
+                    rows = table.count_rows()
+                    many = self._unfolded[name] >= max(MIN_UNFOLDED, UNFOLDED_SHARE * rows)
+                    if many or self._merges[name] >= max(MERGES_MOST, MERGES_SHARE * rows):
+                        table.optimize(cleanup_older_than=_KEPT)
+                        self._unfolded[name] = self._merges[name] = 0
+                except FAULTS as error:
                     raise self._broken(error) from error
 
     def set_position(self, seq: int) -> None:
@@ -213,14 +233,14 @@ class LanceIndex:
 
     def drop(self) -> None:
         """Delete the index, of every model; the next `open` makes an empty one."""
-        with self._write:
+        with self._using:
             self._tables = {}
             shutil.rmtree(self.folder, ignore_errors=True)
             self.position = self.target = 0
 
     def close(self) -> None:
         """Let go of the tables."""
-        with self._write:
+        with self._using:
             self._tables = {}
 
     def _table(self, name: str) -> Any:
@@ -279,6 +299,10 @@ class LanceIndex:
             f"The search index could not be used ({said}). Search goes on without it and finds the same; "
             "rebuild the index, or free disk space if it is full."
         )
+
+
+def _small_files(table: Any) -> int:
+    return int(table.stats()["fragment_stats"]["num_small_fragments"])
 
 
 def _unindexed(table: Any) -> int:

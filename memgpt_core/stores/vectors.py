@@ -5,7 +5,6 @@ where a text stands or who asked. Each row carries a seal over its contents: a v
 disk is not handed out, it is asked for again.
 """
 
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgpt_core.errors import StoreBroken
+from memgpt_core.stores.query_cache import QueryCache
 from memgpt_core.stores.recall import FAULTS, connect
+from memgpt_core.stores.seals import seal
+from memgpt_core.stores.seals import text_hash as text_hash
 
 Vector = NDArray[np.float32]
 """(d,) float32, unit length."""
@@ -31,11 +33,6 @@ class StoredVector(NamedTuple):
     hash: str
     blob: bytes
     sealed: bool
-
-
-def text_hash(text: str) -> str:
-    """sha256 of the text's UTF-8, in hex: the key of its vector."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fault_of(vector: Vector, dim: int) -> str:
@@ -54,6 +51,7 @@ class VectorStore:
     """The vectors of one home.
 
     Attributes:
+        queries: the vectors of what was searched for, beside those of what is stored.
         rebuilt_because: why an existing file was moved aside at open; empty when it was not.
 
     Raises:
@@ -62,6 +60,7 @@ class VectorStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.queries = QueryCache(path.with_name("queries.sqlite"))
         self.rebuilt_because = ""
         self._write = threading.Lock()
         try:
@@ -134,6 +133,7 @@ class VectorStore:
 
     def close(self) -> None:
         """Close the file; the store cannot be used any more."""
+        self.queries.close()
         with self._write:
             self._con.close()
 
@@ -171,7 +171,7 @@ class VectorStore:
                 rows = cursor.execute(sql, params).fetchall()
         except FAULTS as error:
             raise self._broken(error) from error
-        return [StoredVector(hash, blob, seal == _seal(model, dim, hash, blob)) for hash, blob, seal in rows]
+        return [StoredVector(hash, blob, sealed == seal(model, dim, hash, blob)) for hash, blob, sealed in rows]
 
     def _replace(self, model: str, dim: int, hashes: Sequence[str], blobs: Sequence[bytes]) -> None:
         self._check_file()
@@ -184,7 +184,7 @@ class VectorStore:
                         [model, dim, list(hashes)],
                     )
                     if blobs:
-                        seals = [_seal(model, dim, hash, blob) for hash, blob in zip(hashes, blobs, strict=True)]
+                        seals = [seal(model, dim, hash, blob) for hash, blob in zip(hashes, blobs, strict=True)]
                         cursor.execute(
                             "INSERT INTO vectors SELECT ?, ?, unnest(?), unnest(?::BLOB[]), unnest(?)",
                             [model, dim, list(hashes), list(blobs), seals],
@@ -205,7 +205,3 @@ class VectorStore:
             f"{self.path.name} could not be used ({str(error).strip().splitlines()[0]}). Search goes on by words; "
             "free disk space if it is full, then rebuild the vectors."
         )
-
-
-def _seal(model: str, dim: int, hash: str, blob: bytes) -> str:
-    return hashlib.blake2b(f"{model}|{dim}|{hash}|".encode() + blob, digest_size=8).hexdigest()

@@ -19,6 +19,9 @@ NONE = -1
 """In place of a version: there is none."""
 
 OPEN = np.iinfo(np.int64).max
+NEVER_US = 2**62
+"""Before and after everything, in microseconds of UTC."""
+
 _CAPACITY = 256
 
 
@@ -65,6 +68,8 @@ class Versions:
         self._chained = chained
         self._columns = {name: np.zeros(_CAPACITY, dtype=np.int64) for name in COLUMNS}
         self._chain: tuple[tuple[int, int, tuple[str, ...]], Places, Places] | None = None
+        self._standing: tuple[tuple[int, int, tuple[str, ...], tuple[str, ...]], Mask] | None = None
+        self._last = 0
 
     def column(self, name: str) -> Places:
         """One column of all versions: `born` (`ids.number`), `seq_from`, `seq_to`, `at`, `role`, `session`."""
@@ -84,7 +89,9 @@ class Versions:
         self.size = len(columns["born"])
         self.roles = roles
         self._columns = {name: np.ascontiguousarray(columns[name], dtype=np.int64) for name in COLUMNS}
-        self._chain = None
+        ended = self.column("seq_to")[self.column("seq_to") < OPEN]
+        self._last = max(int(self.column("seq_from").max(initial=0)), int(ended.max(initial=0)))
+        self._chain = self._standing = None
 
     def add(self, rows: Iterable[Version]) -> None:
         """Versions begin, in the order of their `seq_from`, all behind those that are there."""
@@ -106,14 +113,17 @@ class Versions:
             for name, added in zip(COLUMNS, zip(*values, strict=True), strict=True):
                 self._columns[name][self.size : self.size + len(found)] = added
         self.size += len(found)
-        self._chain = None
+        self._last = max([self._last, *(r.seq_from for r in found), *(r.seq_to or 0 for r in found)])
+        self._chain = self._standing = None
 
     def end(self, began: Iterable[Began], seq_to: Iterable[int]) -> None:
         """These versions end, each at its event."""
         places, ends = self.places(began), np.fromiter(seq_to, np.int64)
         held = places != NONE
-        self._columns["seq_to"][places[held]] = ends[held]
-        self._chain = None
+        if held.any():
+            self._columns["seq_to"][places[held]] = ends[held]
+            self._last = max(self._last, int(ends[held].max()))
+            self._chain = self._standing = None
 
     def places(self, began: Iterable[Began]) -> Places:
         """Where these versions are; NONE for one that is not held."""
@@ -131,7 +141,13 @@ class Versions:
         return np.where(there, at, NONE)
 
     def standing(self, n: int, exclude: tuple[str, ...], roles: tuple[str, ...]) -> Mask:
-        """Which versions stood at `n`, are of these roles (all when empty) and not of these rows."""
+        """Which versions stood at `n`, are of these roles (all when empty) and not of these rows; not to be changed."""
+        asked = (min(n, self._last), self.size, exclude, roles)
+        if self._standing is None or self._standing[0] != asked:
+            self._standing = (asked, self._stood(n, exclude, roles))
+        return self._standing[1]
+
+    def _stood(self, n: int, exclude: tuple[str, ...], roles: tuple[str, ...]) -> Mask:
         mask: Mask = (self.column("seq_from") <= n) & (self.column("seq_to") > n)
         if roles:
             mask &= np.isin(self.column("role"), [at for at, role in enumerate(self.roles) if role in roles])
@@ -142,11 +158,14 @@ class Versions:
     def passing(self, part: Part) -> Mask:
         """Which versions belong to a part."""
         mask = self.standing(part.n, part.exclude, part.roles)
-        mask &= (self.column("at") >= part.start_us) & (self.column("at") < part.end_us)
+        if part.start_us > -NEVER_US:
+            mask = mask & (self.column("at") >= part.start_us)
+        if part.end_us < NEVER_US:
+            mask = mask & (self.column("at") < part.end_us)
         if part.only is not None:
-            mask &= np.isin(self.column("born"), [number(id) for id in part.only])
+            mask = mask & np.isin(self.column("born"), [number(id) for id in part.only])
         if part.brought is not None:
-            mask &= np.isin(self.column("born") >> BITS, list(part.brought))
+            mask = mask & np.isin(self.column("born") >> BITS, list(part.brought))
         return mask
 
     def latest_us(self, n: int) -> int:
@@ -156,16 +175,10 @@ class Versions:
 
     def beside(self, n: int, exclude: tuple[str, ...]) -> tuple[Places, Places]:
         """By version, the one before and the one after it in its session as of `n`; NONE where there is none."""
-        asked = (min(n, self._last()), self.size, exclude)
+        asked = (min(n, self._last), self.size, exclude)
         if self._chain is None or self._chain[0] != asked:
             self._chain = (asked, *self._linked(n, exclude))
         return self._chain[1], self._chain[2]
-
-    def _last(self) -> int:
-        """No event behind this one changed a version that is held."""
-        ended = self.column("seq_to")
-        ended = ended[ended < OPEN]
-        return max(int(self.column("seq_from").max(initial=0)), int(ended.max(initial=0)))
 
     def _linked(self, n: int, exclude: tuple[str, ...]) -> tuple[Places, Places]:
         before, after = np.full(self.size, NONE), np.full(self.size, NONE)

@@ -6,7 +6,7 @@ Knows no widget and no bounds: what can be chosen is `settings.AgentSettings`' t
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from memgpt_core.settings import DEMO
+from memgpt_core.settings import DEMO, VECTORS_MB
 
 THINK = {"off": "Off", "on": "On", "low": "Low", "medium": "Medium", "high": "High"}
 PROTOCOLS = {"memgpt": "MemGPT", "native": "Native"}
@@ -34,6 +34,30 @@ STRATEGIES = {
     ),
 }
 """Each eviction strategy: its name on screen, and what it does in a sentence."""
+
+PREFETCHES = {
+    "off": ("Off", "Nothing is looked up before it is asked for."),
+    "user_message": (
+        "What you said",
+        "Your message, and the words of it that say something, are searched for in both stores.",
+    ),
+    "next_page": ("The next page", "After a search with more results, its next page is fetched."),
+    "key_chain": (
+        "Chains of keys",
+        "A key in your message, and then each value found for a key, is looked up as the next key.",
+    ),
+}
+"""What runs ahead while the model writes: its name on screen, and what it does in a sentence."""
+
+RETRIEVALS = {
+    "off": ("Off", "The agent searches when it wants to, as in the paper."),
+    "before": ("Before the turn", "What fits your message best is placed in the queue behind it, marked as such."),
+    "interleaved": (
+        "Before every step",
+        "The same, and before each further step what fits the newest result or thought of the turn.",
+    ),
+}
+"""Each retrieval policy: its name on screen, and what it does in a sentence."""
 
 FUNCTION_MODES = {"on": "On", "ask": "Ask", "off": "Off"}
 
@@ -79,6 +103,10 @@ def _own(value: float | None) -> str:
     return "the model's own" if value is None else f"{value:g}"
 
 
+def _cap(value: int) -> str:
+    return f"{value:,}" if value else "as many as it likes"
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
@@ -106,8 +134,14 @@ _TEXTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "login_idle_minutes": ("New session after", lambda value: f"{value:g} idle min"),
     "timer_minutes": ("Timer", lambda value: f"every {value:g} min" if value else "off"),
     "page_size": ("Results on a page of a search", lambda value: f"{value:,}"),
+    "vectors_mb": ("Vectors in RAM", lambda value: f"{VECTORS_MB if value is None else value:,} MB at most"),
     "functions_off": ("Functions switched off", _listed),
     "functions_ask": ("Functions that ask first", _listed),
+    "memory_calls_per_step": ("Memory calls in a step, at most", _cap),
+    "memory_calls_per_turn": ("Memory calls in a turn, at most", _cap),
+    "prefetch": ("Searches run ahead", lambda value: PREFETCHES[value][0] if value in PREFETCHES else value),
+    "retrieval": ("Retrieval policy", lambda value: RETRIEVALS[value][0] if value in RETRIEVALS else value),
+    "retrieval_tokens": ("A placement, at most", _tokens),
     "tell_edits": ("Tell the agent of edits while it works", _switch),
     "review_sessions": ("Review each session when it is over", _switch),
     "instructions": ("System instructions", lambda value: f"{len(value):,} characters"),

@@ -47,6 +47,8 @@ LANES = (
 
 _PLACES: dict[str, tuple[str, str, str]] = {
     "page_in": ("context", "page in", "page in"),
+    "message_requeued": ("context", "page in", "queued again"),
+    "hits_placed": ("context", "page in", "placed by the retrieval policy"),
     "queue_flushed": ("context", "page out", "flush"),
     "pressure_warned": ("context", "warning", "memory pressure warning"),
     "truncation_suspected": ("context", "failure", "the model server cut the prompt"),
@@ -82,8 +84,10 @@ _CAUSES = {
     "review": ("context", "message", "session review"),
 }
 
-KINDS = (*(kind for kind in _PLACES if kind not in ("page_in", "note_read")), "trigger_received")
-"""The kinds of event that make a mark of their own. A requeue makes one as a page in."""
+_PAGED_IN = ("page_in", "note_read", "message_requeued", "hits_placed")
+
+KINDS = (*(kind for kind in _PLACES if kind not in _PAGED_IN), "trigger_received")
+"""The kinds of event that make a mark of their own. What brings items in makes one as a page in."""
 
 NOTE_READERS = ("note_read",)
 """Functions whose result brings a scratch note into the window."""
@@ -127,14 +131,15 @@ def mark(row: Mapping[str, Any]) -> Mark:
     """The mark of a row as `timeline_rows.marks` gives it.
 
     Columns: `seq`, `last`, `at`, `session`, `turn`, `step`, `kind`, `author`, `about`, `tokens`, and for a page in
-    `items` and `faults`.
+    `items` and `faults`; its `about` is `hits_placed` where that brought them.
     """
     kind, about = row["kind"], row["about"] or ""
     lane, shape, says = place(kind, about)
     items, faults = tuple(row["items"] or ()), int(row["faults"] or 0)
     if kind == "page_in":
         shape = "page fault" if faults else shape
-        says = f"{counted(len(items), 'item')} in" + (f", {counted(faults, 'page fault')}" if faults else "")
+        came = "placed by the retrieval policy" if about == "hits_placed" else "in"
+        says = f"{counted(len(items), 'item')} {came}" + (f", {counted(faults, 'page fault')}" if faults else "")
     elif kind == "queue_flushed":
         says = f"flush, {row['tokens'] or 0:,} tokens freed"
     elif row["last"] > row["seq"]:

@@ -187,6 +187,11 @@ def _searched(event: Any) -> str:
     return f"{store} searched for “{event.query}”, page {event.page}: {hits} of {measured.total or 0:,} found"
 
 
+def _placed(event: Any) -> str:
+    tokens = event.measured.tokens or 0
+    return f"The system placed {', '.join(event.holds)} in the queue, {tokens:,} tokens, for “{event.query}”"
+
+
 def _block_defined(event: Any) -> str:
     of = f" (copied from {event.origin})" if event.origin else ""
     return f"Block {event.block} defined by {event.author}{of}, at most {event.limit_chars:,} characters: {event.value}"
@@ -260,6 +265,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     ),
     "recall_searched": _searched,
     "archival_searched": _searched,
+    "hits_placed": _placed,
     "message_edited": lambda event: f"Message {event.message} edited by {event.author}{_why(event)}: {event.text}",
     "message_deleted": lambda event: f"Message {event.message} deleted by {event.author}",
     "message_restored": lambda event: f"Message {event.message} restored by {event.author}",

@@ -25,6 +25,7 @@ KINDS = {
     "model_replied": "what the model wrote, its calls too",
     "function_returned": "what a function gave back",
     "pressure_warned": "warnings of memory pressure",
+    "hits_placed": "stored texts the retrieval policy placed in the queue",
 }
 """The kinds of event that make a message, in words."""
 
@@ -77,6 +78,8 @@ def speaker(row: Mapping[str, Any]) -> str:
         return f"Result of {about}"
     if row["kind"] == "pressure_warned":
         return "Pressure warning"
+    if row["kind"] == "hits_placed":
+        return "Placed by the retrieval policy"
     return ROLES.get(row["role"], str(row["role"]))
 
 
@@ -104,7 +107,7 @@ def whereabouts(row: Mapping[str, Any], state: State) -> Whereabouts:
         return Whereabouts(
             "messages",
             f"back at {came:,}, in {carrier}",
-            f"In the window as a copy: the result {carrier} has shown it since event {came:,}.",
+            f"In the window as a copy: {carrier} has shown it since event {came:,}.",
             came,
             True,
         )

@@ -33,7 +33,7 @@ class PagedIn(NamedTuple):
         how: `copy` (inside a search result) or `requeue` (its own slot again).
         carrier: the message that holds it.
         fault: it had left and was nowhere in the window.
-        brought_by: the call that brought it, as `name "query"`.
+        brought_by: the call that brought it, as `name "query"`, or the retrieval policy.
     """
 
     seq: int
@@ -103,7 +103,9 @@ def paged_in(
 
 
 def brought_by(event: Any) -> str:
-    """The call that put items into the window, in words; empty when it is not known."""
+    """The call or policy that put items into the window, in words; empty when it is not known."""
+    if event is not None and event.kind == "hits_placed":
+        return f"the retrieval policy, for “{event.query}”"
     if event is None or event.kind != "function_returned":
         return ""
     if isinstance(event.arguments, str):

@@ -1,4 +1,4 @@
-"""A passage for eyes: what of it is shown, where a search hit it, how its score came about, what its versions were.
+"""A passage for eyes: what of it is shown, where a search hit it, what its versions were.
 
 Pure; makes no HTML. What a text could do to a page (control characters, marks that turn the writing round) is
 made visible here.
@@ -6,11 +6,10 @@ made visible here.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from memgpt_core.events import Hit
 from memgpt_core.queries import query_terms, stem
-from memgpt_core.ranking import CJK, KEPT_WITHIN, Weights, words
+from memgpt_core.ranking import CJK, words
 from memgpt_core.views.blocks import AUTHORS
 
 EXCERPT_CHARS = 420
@@ -18,8 +17,6 @@ LEAD_CHARS = 90
 HITS_MOST = 200
 SHOWN_CHARS = 20_000
 """More of one passage is not drawn; it is in the export."""
-
-Measure = Literal["score", "cosine"]
 
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _RUN = re.compile(f"[{CJK}]+|(?:(?![{CJK}])[^\\W_])+")
@@ -30,13 +27,6 @@ class Piece(NamedTuple):
 
     text: str
     hit: bool
-
-
-class Split(NamedTuple):
-    """The hits at or over a threshold and those under it, each with its place among all, from 1."""
-
-    over: list[tuple[int, Hit]]
-    near: list[tuple[int, Hit]]
 
 
 class Version(NamedTuple):
@@ -105,43 +95,6 @@ def _hits(run: re.Match[str], terms: set[str], cjk: Sequence[str]) -> list[tuple
 
 def _places(text: str, term: str) -> list[int]:
     return [at for at in range(len(text)) if text.startswith(term, at)]
-
-
-def measured(hit: Hit, by: Measure) -> float:
-    """What a threshold compares; a passage without a vector has no cosine, 0."""
-    return hit.score if by == "score" else hit.vector_score or 0.0
-
-
-def unseen(hit: Hit, weigh: Weights) -> bool:
-    """Whether the agent's own search leaves it out: no common word, and a cosine under the embedder's floor."""
-    return hit.words_rank is None and (hit.vector_score or 0.0) < weigh.floor
-
-
-def split(hits: Sequence[Hit], by: Measure, least: float, weigh: Weights) -> Split:
-    """Hits over the threshold, and the near misses: those under it and those the agent's search leaves out."""
-    ranked = list(enumerate(hits, 1))
-    over = [(place, hit) for place, hit in ranked if measured(hit, by) >= least and not unseen(hit, weigh)]
-    kept = {hit.id for _, hit in over}
-    return Split(over, [(place, hit) for place, hit in ranked if hit.id not in kept])
-
-
-def parts(hit: Hit, weigh: Weights) -> tuple[float, float]:
-    """What of a hit's score is from its vector, and what from its words and rare codes."""
-    vector = round(weigh.vectors * (hit.vector_score or 0.0), 6)
-    return vector, round(max(0.0, hit.score - vector), 6)
-
-
-def formula(weigh: Weights, mode: str) -> str:
-    """How a score is made, in a sentence."""
-    by_words = f"{weigh.words:g} × the word score (BM25) as a share of what a text with every word would get"
-    exact = "1 more for the rarest code, number or name with digits, and for a quoted phrase"
-    if mode == "words":
-        return f"Score = {by_words} + {exact}. Words only: there is no embedding model, or it does not answer yet."
-    kept = f" The {weigh.kept} best by each alone are always among the first {KEPT_WITHIN}." if weigh.kept else ""
-    return (
-        f"Score = {weigh.vectors:g} × cosine + {by_words} + {exact}. A passage without a common word is found "
-        f"from a cosine of {weigh.floor:g} on.{kept}"
-    )
 
 
 _BEGAN = {

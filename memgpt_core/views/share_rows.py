@@ -116,6 +116,8 @@ def name_of(event: Any) -> str:
         return f"Result of {event.name}"
     if event.kind == "pressure_warned":
         return "Memory warning"
+    if event.kind == "hits_placed":
+        return "Placed by the system"
     called = ", ".join(call.name for call in event.calls)
     return f"Reply: {called}" if called else "Reply"
 

@@ -145,7 +145,8 @@ class Story:
         if came:
             faults = sum(bool(one["fault"]) for one in came)
             items = tuple(one["item"] for one in came)
-            self.marks.append(mark({**told, "kind": "page_in", "about": "", "items": items, "faults": faults}))
+            about = event.kind if event.kind == "hits_placed" else ""
+            self.marks.append(mark({**told, "kind": "page_in", "about": about, "items": items, "faults": faults}))
 
     def _stop(self, before: State, event: Any, fault: bool) -> None:
         stops = self.stops

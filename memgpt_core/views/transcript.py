@@ -18,6 +18,7 @@ Who = Literal[
     "upload",
     "review",
     "warning",
+    "placed",
     "flush",
     "fault",
     "asked",
@@ -197,6 +198,16 @@ def _warning(event: Any) -> str:
     )
 
 
+def placed_text(event: Any) -> str:
+    """What a placement of the retrieval policy brought, and what it cost of the window."""
+    texts = "1 stored text" if len(event.holds) == 1 else f"{len(event.holds)} stored texts"
+    when = "before the turn's first step" if event.why == "before" else "between two steps"
+    return (
+        f"{texts} ({', '.join(event.holds)}) placed in the queue {when}, {event.measured.tokens or 0:,} tokens of at "
+        f"most {event.budget_tokens:,}. Neither you nor the agent wrote or asked for them."
+    )
+
+
 def _end(event: Any, told: _Turn) -> Bubble | None:
     thoughts, moves = told.take()
     says = ENDS.get(event.reason, "")
@@ -252,6 +263,7 @@ def _searched(tier: str, event: Any) -> tuple[str, str, str]:
 
 _TOLD: dict[str, tuple[Who, Callable[[Any], str]]] = {
     "pressure_warned": ("warning", _warning),
+    "hits_placed": ("placed", placed_text),
     "queue_flushed": ("flush", _flush),
     "history_imported": ("imported", _imported),
 }

@@ -177,6 +177,8 @@ def _what(entry: Entry, message: dict[str, Any]) -> str:
         return f"Result of {message['tool_name']}" if "tool_name" in message else "Function result"
     if entry.kind == "pressure_warned":
         return "Memory warning"
+    if entry.kind == "hits_placed":
+        return f"Placed, {len(entry.holds)} stored {'text' if len(entry.holds) == 1 else 'texts'},"
     names = ", ".join(call["function"]["name"] for call in message.get("tool_calls", ()))
     return f"Reply: {names}" if names else "Reply"
 

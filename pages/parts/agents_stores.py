@@ -26,6 +26,10 @@ def draw(home: Home, ws: Workspace) -> None:
     use = home.disk_use(ws.agent_id)
     lines = "".join(_line(use[key], name, tier, says) for key, name, tier, says in STORES if use[key] or key != "other")
     shared = _line(home.vectors_bytes, "Vectors", "", "vectors.duckdb: of all agents of this home together")
+    queries = home.embedders.kept_queries()[1]
+    shared += _line(
+        queries, "Query vectors", "", "queries.sqlite: of what they searched for; what was not asked for longest leaves"
+    )
     if home.documents_bytes:
         told = "documents/: the files that were added, their texts and manifests, of all agents of this home together"
         shared += _line(home.documents_bytes, "Documents", "", told)
@@ -35,6 +39,7 @@ def draw(home: Home, ws: Workspace) -> None:
             f'<table style="border-spacing:0 .1rem">{lines}{shared}</table>',
         )
     )
+    _in_ram(ws)
     job = home.upkeep.job(ws.agent_id)
     running = job is not None and job.running
     with st.container(horizontal=True, gap="small"):
@@ -64,6 +69,26 @@ def draw(home: Home, ws: Workspace) -> None:
             )
     if job is not None:
         _job(job)
+
+
+def _in_ram(ws: Workspace) -> None:
+    """What searches keep in RAM, and how what is on disk is found."""
+    held = ws.projections.in_ram()
+    lines = _line(int(held.words_mb * 1e6), "Words", "", "where each word stands; it grows with the texts")
+    if held.budget_mb or held.tiers:
+        says = f"of {held.budget_mb:,} MB at most (Settings)" + ("" if held.spread else "; every search is exact")
+        lines += _line(int(held.vectors_mb * 1e6), "Vectors", "", says)
+    st.html(wrap(heading("In RAM"), f'<table style="border-spacing:0 .1rem">{lines}</table>'))
+    for tier in held.spread:
+        here = f"{tier.held:,} of {tier.vectors:,} vectors of {tier.table} are in RAM"
+        if tier.kind.exact:
+            st.caption(f"{here}; a search reads the others from the disk and is exact.")
+        else:
+            st.caption(
+                f"**approximate**: {here}, the others are found on disk ({tier.kind.name}, {tier.kind.probes} of "
+                f"{tier.kind.parts} parts looked into). Of the ten nearest {tier.kind.recall:.0%} are found, measured "
+                "on stored vectors."
+            )
 
 
 def _line(size_bytes: int, name: str, tier: str, says: str) -> str:

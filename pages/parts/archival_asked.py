@@ -1,24 +1,23 @@
 """What the address asks of the archival page, and the fields that say it: the query, the filters, the threshold.
 
-The address is the truth: a field takes its value from it before each drawing and writes it back when a person
-changes the field, so that a link, a reload and the back button show the same. Nothing is searched here.
+The address is the truth (`address`). Nothing is searched here.
 """
 
-from datetime import date
 from typing import Any, Literal, NamedTuple, get_args
 
 import streamlit as st
 
 from memgpt_core.passages import Options, PassageFilter
+from memgpt_core.queries import QUERY_CHARS
 from memgpt_core.views.blocks import AUTHORS
-from memgpt_core.views.passages import Measure, visible
+from memgpt_core.views.hits import Measure
+from memgpt_core.views.passages import visible
+from pages.parts import address
 from pages.parts.frame import Here
+from pages.parts.hits import SCORE_MOST
 from pages.parts.safe_md import safe_md
 
 View = Literal["passages", "twins", "searches", "restore"]
-
-SCORE_MOST = 2.1
-"""No score is higher: cosine, words and a rare code together."""
 
 _FILTERS = ("tags", "source", "author", "session_is", "from", "to", "text", "deleted")
 
@@ -30,6 +29,7 @@ class Asked(NamedTuple):
         query: what to search for; empty lists everything.
         by, least: what the threshold compares, and the threshold.
         passage: the id of the one that is open; empty for none.
+        why: the id of one that is asked about: where it ranks and why it was not found; empty for none.
         wrong: a sentence for each thing in the address that cannot be used.
     """
 
@@ -38,6 +38,7 @@ class Asked(NamedTuple):
     by: Measure
     least: float
     passage: str
+    why: str
     view: View
     oldest_first: bool
     wrong: tuple[str, ...]
@@ -50,59 +51,37 @@ class Asked(NamedTuple):
     @property
     def filters(self) -> int:
         """How many filters are set."""
-        return sum(name in st.query_params for name in _FILTERS)
+        return address.said(_FILTERS)
 
 
 def read(here: Here) -> Asked:
     """What the address says."""
     wrong: list[str] = []
     params = st.query_params
-    since, until = _day("from", wrong), _day("to", wrong)
+    since, until = address.day("from", wrong), address.day("to", wrong)
     if since and until and since > until:
         wrong.append(f"The first day, {since}, is after the last, {until}: no passage is between them.")
-    view = params.get("view", "passages")
-    if view not in get_args(View):
-        wrong.append(f"There is no view “{visible(view)}” on this page; you see the passages.")
-    by = params.get("by", "score")
     return Asked(
-        query=params.get("q", ""),
+        query=address.text("q", QUERY_CHARS, wrong),
         wanted=PassageFilter(
             tags=tuple(params.get_all("tags")),
             sources=tuple(params.get_all("source")),
             authors=tuple(params.get_all("author")),
-            session=_session(wrong),
+            session=address.number("session_is", "session", wrong),
             since=since,
             until=until,
             zone=here.zone,
             text=params.get("text", ""),
             deleted=params.get("deleted", "") == "yes",
         ),
-        by=by if by in get_args(Measure) else "score",
+        by=address.one("by", get_args(Measure), "score", wrong),
         least=_threshold(wrong),
         passage=params.get("passage", ""),
-        view=view if view in get_args(View) else "passages",
+        why=params.get("why", ""),
+        view=address.one("view", get_args(View), "passages", wrong),
         oldest_first=params.get("order", "") == "oldest",
         wrong=tuple(wrong),
     )
-
-
-def key(name: str) -> str:
-    """Key of the field of one name in the address."""
-    return f"archival:{name}"
-
-
-def field(name: str, value: Any, none: Any = "") -> dict[str, Any]:
-    """What a widget for a name in the address is given; `none` is its value when the address does not have it."""
-    st.session_state[key(name)] = value
-    return {"key": key(name), "on_change": _took, "args": (name, none)}
-
-
-def put(name: str, value: str) -> None:
-    """Write one name into the address, from a callback; empty takes it out."""
-    if value:
-        st.query_params[name] = value
-    else:
-        st.query_params.pop(name, None)
 
 
 def draw_filters(asked: Asked, options: Options) -> None:
@@ -113,19 +92,19 @@ def draw_filters(asked: Asked, options: Options) -> None:
             "Tags (at least one of them)",
             _with(options.tags, wanted.tags),
             format_func=lambda tag: f"{tag} ({options.tags.get(tag, 0):,})",
-            **field("tags", list(wanted.tags)),
+            **address.field("archival:tags", list(wanted.tags)),
         )
         st.multiselect(
             "Source (where it came from)",
             _with(options.sources, wanted.sources),
             format_func=lambda source: f"{source or 'none given'} ({options.sources.get(source, 0):,})",
-            **field("source", list(wanted.sources)),
+            **address.field("archival:source", list(wanted.sources)),
         )
         st.multiselect(
             "Written last by",
             _with(options.authors, wanted.authors),
             format_func=lambda author: f"{AUTHORS.get(author, author)} ({options.authors.get(author, 0):,})",
-            **field("author", list(wanted.authors)),
+            **address.field("archival:author", list(wanted.authors)),
         )
         sessions = _with(options.sessions, () if wanted.session is None else (wanted.session,))
         st.selectbox(
@@ -133,15 +112,17 @@ def draw_filters(asked: Asked, options: Options) -> None:
             sessions,
             format_func=lambda session: f"{session} ({options.sessions.get(session, 0):,} passages)",
             placeholder="Any",
-            **field("session_is", wanted.session, None),
+            **address.field("archival:session_is", wanted.session, None),
             index=None,
         )
         with st.container(horizontal=True, gap="small"):
-            st.date_input("Stored from", value=None, **field("from", wanted.since, None))
-            st.date_input("to (both days included)", value=None, **field("to", wanted.until, None))
-        st.text_input("Text contains", **field("text", wanted.text), help="A part of the text, in any case.")
-        st.checkbox("Only deleted passages", **field("deleted", wanted.deleted, False))
-        st.button("Clear the filters", on_click=_clear, disabled=not asked.filters)
+            st.date_input("Stored from", value=None, **address.field("archival:from", wanted.since, None))
+            st.date_input("to (both days included)", value=None, **address.field("archival:to", wanted.until, None))
+        st.text_input(
+            "Text contains", **address.field("archival:text", wanted.text), help="A part of the text, in any case."
+        )
+        st.checkbox("Only deleted passages", **address.field("archival:deleted", wanted.deleted, False))
+        st.button("Clear the filters", on_click=address.clear, args=(_FILTERS,), disabled=not asked.filters)
         st.caption("Filters are applied first; what is left is ranked. Days are in your time zone.")
 
 
@@ -166,45 +147,9 @@ def in_words(asked: Asked) -> str:
     return ", ".join(said)
 
 
-def _took(name: str, none: Any) -> None:
-    value = st.session_state[key(name)]
-    if value == none or value == [] or value is None:
-        st.query_params.pop(name, None)
-    elif isinstance(value, list):
-        st.query_params[name] = value
-    else:
-        st.query_params[name] = "yes" if value is True else str(value)
-
-
-def _clear() -> None:
-    for name in _FILTERS:
-        st.query_params.pop(name, None)
-
-
 def _with(known: dict[Any, int], more: tuple[Any, ...]) -> list[Any]:
     """The values to choose from; one that the address asks for is among them though no passage has it."""
     return [*known, *(value for value in more if value not in known)]
-
-
-def _day(name: str, wrong: list[str]) -> date | None:
-    said = st.query_params.get(name, "")
-    if not said:
-        return None
-    try:
-        return date.fromisoformat(said)
-    except ValueError:
-        wrong.append(f"“{visible(said)}” is not a day; write 2026-03-01. It is left out.")
-        return None
-
-
-def _session(wrong: list[str]) -> int | None:
-    said = st.query_params.get("session_is", "")
-    if not said:
-        return None
-    if said.isascii() and said.isdigit() and len(said) < 10:
-        return int(said)
-    wrong.append(f"“{visible(said)}” is not the number of a session. It is left out.")
-    return None
 
 
 def _threshold(wrong: list[str]) -> float:
@@ -217,5 +162,5 @@ def _threshold(wrong: list[str]) -> float:
         least = -1.0
     if 0 <= least <= SCORE_MOST:
         return least
-    wrong.append(f"“{visible(said)}” is no threshold from 0 to {SCORE_MOST}. It is left out.")
+    wrong.append(f"“{address.short(said)}” is no threshold from 0 to {SCORE_MOST}. It is left out.")
     return 0.0

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from memgpt_core.workspace import Workspace
-from pages.parts import archival_rows
+from pages.parts import archival_rows, embedding
 from pages.parts.safe_md import safe_md
 
 MOVING_EVERY_S = 1.0
@@ -11,17 +11,21 @@ MOVING_EVERY_S = 1.0
 
 def moving(ws: Workspace) -> bool:
     """Whether vectors are being looked up or made."""
-    stores = ws.projections
+    stores, coming = ws.projections, ws.coming_embedder()
+    if coming is not None:
+        return True
     if stores.reembedding.view().running or not stores.vectors_loaded():
         return True
     return bool(stores.not_embedded()) and not stores.embedding_fault
 
 
 def draw(ws: Workspace) -> None:
-    """One line: all embedded, on its way with a bar, or what lacks a vector and why, with the way to mend it."""
+    """One line: a model that takes over, all embedded, on its way, or what lacks a vector, why, and how to mend it."""
     stores = ws.projections
     model, run = stores.embedder, stores.reembedding.view()
     left = len(stores.not_embedded())
+    if embedding.draw_coming(ws):
+        return
     if model is None:
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
             st.caption("No embedding model: searches go by words only.", width="content")

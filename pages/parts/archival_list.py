@@ -8,27 +8,22 @@ from memgpt_core import passages
 from memgpt_core.events import Hit
 from memgpt_core.passages import Embedding
 from memgpt_core.ranking import Weights
+from memgpt_core.search import WhyNot
 from memgpt_core.views.blocks import AUTHORS
-from memgpt_core.views.passages import EXCERPT_CHARS, Piece, excerpt, formula, measured, parts, split, unseen, visible
-from pages.parts import archival_asked, archival_rows, choices, export, pager
-from pages.parts.archival_asked import SCORE_MOST, Asked
+from memgpt_core.views.hits import age, formula, measured, split
+from memgpt_core.views.passages import EXCERPT_CHARS, Piece, excerpt, visible
+from pages.parts import address, archival_asked, archival_rows, choices, export, hits, pager
+from pages.parts.archival_asked import Asked
 from pages.parts.frame import Here
+from pages.parts.hits import NEAR_SHOWN, SCORE_MOST
 from pages.parts.markup import escape
 from pages.parts.safe_md import safe_md
 
 SIZE = 15
 HITS_MOST = 400
-NEAR_SHOWN = 10
-NEAR_UNDER = 0.2
-"""How far under the embedder's floor a passage still counts as a near miss, as a cosine."""
 
 STYLE = """<style>
-.ms mark{background:light-dark(#ffe08a,#6b5200);color:inherit;border-bottom:2px solid light-dark(#a06a00,#ffcf5c);
- border-radius:2px}
 .ms-passage{border-left:0}.ms-passage .ms-text{max-height:7.5rem;unicode-bidi:isolate}
-.ms-shares{display:flex;height:6px;width:9rem;border-radius:3px;overflow:hidden;box-shadow:inset 0 0 0 1px var(--edge)}
-.ms-shares>i{display:block;height:100%}
-.ms-shares>i.words{background:currentColor;opacity:.45}
 .ms-open{box-shadow:inset 3px 0 0 light-dark(#4f7f2b,#8cbc62);padding-left:.5rem}
 </style>"""
 
@@ -40,7 +35,7 @@ _BADGES: dict[Embedding, tuple[str, str]] = {
 
 def draw(here: Here, asked: Asked) -> None:
     """The list, or the hits when there is a query."""
-    st.html(STYLE)
+    st.html(STYLE + hits.STYLE)
     if asked.query.strip() and not asked.wanted.deleted:
         _hits(here, asked)
         return
@@ -71,7 +66,7 @@ def _all(here: Here, asked: Asked) -> None:
             format_func=lambda order: f"{order.title()} first",
             required=True,
             label_visibility="collapsed",
-            **archival_asked.field("order", "oldest" if asked.oldest_first else "newest", "newest"),
+            **address.field("archival:order", "oldest" if asked.oldest_first else "newest", "newest"),
         )
         if not wanted.deleted:
             _pick_buttons(here, [row["id"] for row in rows], total, asked)
@@ -93,7 +88,7 @@ def _hits(here: Here, asked: Asked) -> None:
         **asked.wanted.scope(),
         page_size=HITS_MOST,
         at=here.at,
-        floor=max(0.05, weigh.floor - NEAR_UNDER),
+        floor=weigh.near,
     )
     if here.at is not None:
         st.info(
@@ -103,7 +98,7 @@ def _hits(here: Here, asked: Asked) -> None:
         )
     _threshold(asked)
     st.caption(
-        f"Ranked by **{'words and vectors' if found.mode == 'words+vectors' else 'words only'}**. "
+        f"Ranked by **{'words only' if found.mode == 'words' else found.mode.replace('+', ' and ')}**. "
         f"{formula(weigh, found.mode)}"
     )
     over, near = split(found.hits, asked.by, asked.least, weigh)
@@ -133,6 +128,13 @@ def _hits(here: Here, asked: Asked) -> None:
             _hit_cards(here, asked, near[:NEAR_SHOWN], weigh)
             if len(near) > NEAR_SHOWN:
                 st.caption(f"The nearest {NEAR_SHOWN} of {len(near):,} are shown; lower the threshold for more.")
+    hits.ask_why(here, "archival", asked.why, "p12", "archival", lambda id: why_not(here, asked, id))
+
+
+def why_not(here: Here, asked: Asked, id: str) -> WhyNot:
+    """Where a passage ranks in the search that is shown, by the agent's own rule, and what keeps it off the page."""
+    page = 1 + st.session_state.get(choices.page_of(asked.key), 0)
+    return here.ws.why_not(id, asked.query, **asked.wanted.scope(), page=page, page_size=SIZE, at=here.at)
 
 
 def _threshold(asked: Asked) -> None:
@@ -142,62 +144,42 @@ def _threshold(asked: Asked) -> None:
             ["score", "cosine"],
             format_func={"score": "fused score", "cosine": "cosine"}.get,
             required=True,
-            **archival_asked.field("by", asked.by, "score"),
+            **address.field("archival:by", asked.by, "score"),
         )
         st.slider(
             "At least (what is under it is a near miss)",
             0.0,
             SCORE_MOST if asked.by == "score" else 1.0,
             step=0.01,
-            **archival_asked.field("least", min(asked.least, SCORE_MOST if asked.by == "score" else 1.0), 0.0),
+            **address.field("archival:least", min(asked.least, SCORE_MOST if asked.by == "score" else 1.0), 0.0),
         )
 
 
-def _hit_rows(here: Here, hits: tuple[Hit, ...]) -> list[dict[str, Any]]:
-    rows = {row["id"]: row for row in rows_of(here, [hit.id for hit in hits])}
+def _hit_rows(here: Here, found: tuple[Hit, ...]) -> list[dict[str, Any]]:
+    rows = {row["id"]: row for row in rows_of(here, [hit.id for hit in found])}
     return [
         {"place": place, **hit.model_dump(), **{name: rows[hit.id][name] for name in ("at", "tags", "source", "text")}}
-        for place, hit in enumerate(hits, 1)
+        for place, hit in enumerate(found, 1)
         if hit.id in rows
     ]
 
 
-def _hit_cards(here: Here, asked: Asked, hits: list[tuple[int, Hit]], weigh: Weights) -> None:
-    if not hits:
+def _hit_cards(here: Here, asked: Asked, found: list[tuple[int, Hit]], weigh: Weights) -> None:
+    if not found:
         return
-    ids = [hit.id for _, hit in hits]
-    found = here.ws.rows(
+    ids = [hit.id for _, hit in found]
+    there = here.ws.rows(
         "SELECT *, length(text) AS chars, sha256(text) AS hash FROM passages WHERE id IN (SELECT unnest($ids)) "
         "AND seq_from <= $n AND (seq_to IS NULL OR seq_to > $n)",
         {"ids": ids, "n": here.seq},
     )
-    rows = {row["id"]: row for row in found}
-    marks = archival_rows.embedded(here, found)
-    for place, hit in hits:
+    rows = {row["id"]: row for row in there}
+    marks = archival_rows.embedded(here, there)
+    for place, hit in found:
         if hit.id in rows:
-            row = rows[hit.id]
-            _card(here, asked, row, excerpt(row["text"], asked.query), marks[hit.id], _score(place, hit, weigh, asked))
-
-
-def _score(place: int, hit: Hit, weigh: Weights, asked: Asked) -> str:
-    vector, by_words = parts(hit, weigh)
-    whole = max(SCORE_MOST / 2, hit.score)
-    left_out = " · <b>left out by the agent's own search</b>" if unseen(hit, weigh) else ""
-    under = " · under the threshold" if measured(hit, asked.by) < asked.least else ""
-    words_said = (
-        f"words rank {hit.words_rank} (BM25 {hit.words_score:.3f})" if hit.words_rank else "no word of the query"
-    )
-    vector_said = (
-        f"vector rank {hit.vector_rank} (cosine {hit.vector_score:.3f})" if hit.vector_rank else "no vector compared"
-    )
-    return (
-        f'<div class="num"><b>#{place} · score {hit.score:.3f}</b>'
-        f' <span class="soft">= {vector:.3f} from its vector + {by_words:.3f} from words{left_out}{under}</span></div>'
-        f'<div class="ms-shares" role="img" aria-label="{vector:.3f} from the vector, {by_words:.3f} from words">'
-        f'<i class="ms-fill ms-archival" style="width:{100 * vector / whole:.1f}%"></i>'
-        f'<i class="words" style="width:{100 * by_words / whole:.1f}%"></i></div>'
-        f'<div class="soft num">{words_said} · {vector_said}</div>'
-    )
+            row, under = rows[hit.id], measured(hit, asked.by) < asked.least
+            lines = hits.scored(place, hit, weigh, "archival", " · under the threshold" if under else "")
+            _card(here, asked, row, excerpt(row["text"], asked.query), marks[hit.id], lines)
 
 
 def _card(here: Here, asked: Asked, row: dict[str, Any], text: list[Piece], mark: Embedding, score: str) -> None:
@@ -214,7 +196,8 @@ def _card(here: Here, asked: Asked, row: dict[str, Any], text: list[Piece], mark
     head = (
         f"<div><b>{id}</b> "
         f'<span class="soft" title="{at:%Y-%m-%d %H:%M:%S} UTC">{at.astimezone(here.zone):%d %b %Y %H:%M}</span>'
-        f'<span class="soft"> · session {row["session"]} · by {AUTHORS.get(row["author"], "")}{source}{more}</span>'
+        f'<span class="soft"> · {age(at, here.state.at)} · session {row["session"]}, turn {row["turn"]}, step '
+        f"{row['step']} · by {AUTHORS.get(row['author'], '')}{source}{more}</span>"
         f"{tags}{badge}</div>"
     )
     body = "".join(f"<mark>{escape(visible(p.text))}</mark>" if p.hit else escape(visible(p.text)) for p in text)
@@ -238,7 +221,7 @@ def _card(here: Here, asked: Asked, row: dict[str, Any], text: list[Piece], mark
             key=f"open:{id}",
             help=f"Open {id} beside the list",
             type="tertiary",
-            on_click=archival_asked.put,
+            on_click=address.put,
             args=("passage", id),
         )
 

@@ -14,7 +14,16 @@ from memgpt_core.errors import MemscopeError, StaleEdit
 from memgpt_core.tokens import count
 from memgpt_core.views.blocks import AUTHORS
 from memgpt_core.views.passages import SHOWN_CHARS, pieces, visible
-from pages.parts import archival_asked, archival_bulk, archival_rows, archival_story, choices, journey_links
+from pages.parts import (
+    address,
+    archival_bulk,
+    archival_list,
+    archival_rows,
+    archival_story,
+    choices,
+    hits,
+    journey_links,
+)
 from pages.parts.archival_asked import Asked
 from pages.parts.archival_bulk import PAST
 from pages.parts.frame import Here, attempt
@@ -38,11 +47,13 @@ def draw(here: Here, asked: Asked, known_tags: list[str]) -> None:
                 "from the list.",
                 icon=":material/search_off:",
             )
-            st.button("Close", key="close", on_click=archival_asked.put, args=("passage", ""))
+            st.button("Close", key="close", on_click=address.put, args=("passage", ""))
             return
         row = found.row
         editing = choices.passage_editing(here.ws.agent_id, row["id"])
         st.html(_head(here, row, found.deleted))
+        if asked.query.strip() and asked.view == "passages":
+            hits.why(archival_list.why_not(here, asked, row["id"]), here.ws.projections.weights, "archival")
         if found.deleted:
             st.warning(f"Deleted by event {row['seq_to']:,}: searches no longer find it.", icon=":material/delete:")
         if editing in st.session_state and here.at is None:
@@ -137,7 +148,7 @@ def _actions(here: Here, row: dict[str, Any], deleted: bool) -> None:
             "Close",
             key="close",
             type="tertiary",
-            on_click=archival_asked.put,
+            on_click=address.put,
             args=("passage", ""),
             icon=":material/close:",
         )
@@ -297,7 +308,7 @@ def store(here: Here, text: str, tags: list[str], source: str) -> bool:
     except MemscopeError as error:
         choices.say(f"{error} {KEPT}")
         return False
-    archival_asked.put("passage", id)
+    address.put("passage", id)
     return True
 
 

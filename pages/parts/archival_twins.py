@@ -9,7 +9,7 @@ from memgpt_core import duplicates
 from memgpt_core.duplicates import PAIRS_MOST, PASSAGES_MOST, Duplicates, Group
 from memgpt_core.edits.passages import PASSAGE_CHARS
 from memgpt_core.views.passages import SHOWN_CHARS, visible
-from pages.parts import archival_asked, choices, pager
+from pages.parts import address, choices, pager
 from pages.parts.archival_bulk import PAST
 from pages.parts.archival_list import rows_of
 from pages.parts.frame import Here, attempt
@@ -117,7 +117,7 @@ def _group(here: Here, group: Group, rows: list[dict[str, Any]]) -> None:
                 "Open",
                 key=f"twin-open:{row['id']}",
                 type="tertiary",
-                on_click=archival_asked.put,
+                on_click=address.put,
                 args=("passage", row["id"]),
             )
         if len(rows) > MEMBERS_SHOWN:
@@ -166,4 +166,4 @@ def _merge(here: Here, keep: str, others: list[str], text: str, tags: tuple[str,
     if attempt(here.ws.edits.merge_passages, keep, others, text=st.session_state[text], tags=tags):
         st.session_state.pop(text, None)
         st.session_state[choices.passages_undo(here.ws.agent_id)] = tuple(others)
-        archival_asked.put("passage", keep)
+        address.put("passage", keep)

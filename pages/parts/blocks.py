@@ -129,11 +129,11 @@ def _editor(ws: Workspace, block: Meter) -> None:
         )
     st.text_area(
         f"Text of {block.label}" if not refused else f"Yours, for {block.label}",
-        key=core_draft.field(PLACE, draft),
         on_change=core_draft.keep,
         args=(PLACE, draft),
         height=140,
         help="Ctrl + Enter takes over what you typed; Save writes it.",
+        **core_draft.field(PLACE, draft),
     )
     typed = core_draft.typed(PLACE, draft)
     over = len(typed) > block.limit_chars

@@ -180,16 +180,6 @@ TIMELINE_AXIS = "timeline_axis"
 """Whether the timeline runs by time or by event number."""
 
 
-def log_filter(agent_id: str, field: str) -> str:
-    """Key of one filter of the log's events."""
-    return f"log-filter:{agent_id}:{field}"
-
-
-def log_address(agent_id: str) -> str:
-    """Key of the filters in the address as they were last taken into the widgets, or written from them."""
-    return f"log-address:{agent_id}"
-
-
 def log_trail(table: str) -> str:
     """Key of where each page of a text search through the log began, but for the first."""
     return f"log-trail:{table}"
@@ -250,9 +240,9 @@ def message_draft(agent_id: str, id: str, field: str) -> str:
     return f"message-draft:{agent_id}:{id}:{field}"
 
 
-def search_again(agent_id: str) -> str:
-    """Key of (event of the agent's search that is run again, `then` or `today`); absent before."""
-    return f"search-again:{agent_id}"
+def search_again(agent_id: str, storage: str) -> str:
+    """Key of (event of the agent's search of a storage that is run again, `then` or `today`); absent before."""
+    return f"search-again:{agent_id}:{storage}"
 
 
 def sql_draft(agent_id: str) -> str:

@@ -8,6 +8,7 @@ import streamlit as st
 from memgpt_core.views.figures import counted
 from memgpt_core.views.grid import FREE, RESERVE, window_map
 from memgpt_core.views.palette import HUES
+from memgpt_core.views.policies import placed_here
 from memgpt_core.views.window import Gauge, gauge
 from memgpt_core.views.window_items import Item, excerpt, visible
 from memgpt_core.workspace import Workspace
@@ -29,6 +30,8 @@ def draw(ws: Workspace, shown: Shown, at: int | None) -> None:
         context_map.draw(drawn, level, opened, key=grid, on_pick=partial(_picked, ws, shown, grid, table))
     with right:
         _table(ws, shown, table)
+    if placed := placed_here(shown.state, shown.items):
+        st.caption(f":material/add_to_queue: {placed}")
     _text(ws, shown, opened, at)
 
 

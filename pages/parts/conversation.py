@@ -1,6 +1,7 @@
 """The conversation: what was said, in bubbles, with what the memory did and each model call cost under each reply."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,6 +38,7 @@ _NAMES = {
     "timer": ("", "Timer"),
     "upload": ("cold", "Upload"),
     "warning": ("", "Memory pressure warning, told to the agent"),
+    "placed": ("recall", "Placed by the system, by the retrieval policy"),
     "flush": ("summary", "Queue flushed"),
     "review": ("working_context", "Session review: the agent was asked to reread the session and tidy its blocks"),
     "fault": ("", "Fault"),
@@ -50,6 +52,17 @@ _NAMES = {
 
 BESIDE = ("agent_configured", "truncation_suspected", "turn_resumed")
 """Events that stand between the bubbles."""
+
+
+@contextmanager
+def from_the_end(key: str, *, height: int) -> Iterator[None]:
+    """A box of so many pixels that stands at its end and stays there as it grows, unless somebody scrolled up.
+
+    The style sheet does it. Streamlit's own way asks for the box's height sixty times a second, which costs a browser
+    with a long conversation as much as drawing the turn.
+    """
+    with st.container(height=height, key=key, border=False, autoscroll=False), st.container(key=f"{key}-all"):
+        yield
 
 
 def draw_history(
@@ -68,7 +81,9 @@ def draw_history(
     if live and not ws.busy and all(_kind(item) for item, _ in items):
         _empty(ws)
     for at in range(0, len(older) if opened else 0, OLD_AT_ONCE):
-        st.html(wrap(*(_old(ws, item, led, zone) for item, led in older[at : at + OLD_AT_ONCE])))
+        piece = "".join(_old(ws, item, led, zone) for item, led in older[at : at + OLD_AT_ONCE])
+        # Left out of the browser's work by the piece: it watches each thing that may be left out, at every frame.
+        st.html(wrap(f'<div class="ms-olds">{piece}</div>'))
     for item, led in shown:
         _draw(ws, item, led, zone, finished=True)
     if live and ws.state().asked and not ws.busy:

@@ -13,17 +13,26 @@ from memgpt_core.workspace import Workspace
 from pages.parts import choices
 
 
-def field(place: str, held: str) -> str:
-    """The key of the field for a kept text, filled in when the field is drawn for the first time or again."""
+def field(place: str, held: str) -> dict[str, str]:
+    """The key of the field for a kept text, and the text the field begins with."""
     key = f"{place}:{held}"
-    if key not in st.session_state:
-        st.session_state[key] = st.session_state[held]
-    return key
+    text = st.session_state[held]
+    if key in st.session_state and st.session_state[key] != text:
+        # Only when it differs: setting it would throw away what is being typed.
+        st.session_state[key] = text
+        return {"key": key}
+    # Also when the session knows the text: of a drawing that was cut off the browser has seen nothing, and it would
+    # begin with an empty field.
+    return {"key": key, "value": text}
 
 
 def keep(place: str, held: str) -> None:
-    """Take over what was typed: the callback of the field."""
-    st.session_state[held] = st.session_state[f"{place}:{held}"]
+    """Take over what was typed: the callback of the field.
+
+    A field whose text was let go of may call once more, when the drawing without it was cut off.
+    """
+    if held in st.session_state:
+        st.session_state[held] = st.session_state[f"{place}:{held}"]
 
 
 def typed(place: str, held: str) -> str:
@@ -33,10 +42,8 @@ def typed(place: str, held: str) -> str:
 
 
 def put(place: str, held: str, text: str) -> None:
-    """Replace what was typed, in its field too."""
+    """Replace what was typed; its field is filled anew when it is drawn."""
     st.session_state[held] = text
-    if f"{place}:{held}" in st.session_state:
-        st.session_state[f"{place}:{held}"] = text
 
 
 def forget(held: str) -> None:

@@ -107,25 +107,25 @@ def _fields(ws: Workspace, block: Meter) -> None:
     held, why = choices.draft(ws.agent_id, block.label), choices.draft_reason(ws.agent_id, block.label)
     st.text_area(
         f"Text of {block.label}",
-        key=core_draft.field(PLACE, held),
         on_change=_keep_text,
         args=(ws.agent_id, block.label),
         height=230,
         help="Ctrl + Enter, or leaving the field, shows what saving would change.",
+        **core_draft.field(PLACE, held),
     )
     st.session_state.setdefault(why, "")
     st.text_input(
         "Reason (optional, kept in the history)",
-        key=core_draft.field(PLACE, why),
         on_change=core_draft.keep,
         args=(PLACE, why),
+        **core_draft.field(PLACE, why),
     )
 
 
 def _keep_text(agent_id: str, label: str) -> None:
     """Take over what was typed; a text that is suddenly gone can be had back, whoever emptied the field."""
     held = choices.draft(agent_id, label)
-    before = st.session_state[held]
+    before = st.session_state.get(held)
     core_draft.keep(PLACE, held)
     if before and not st.session_state[held]:
         st.session_state[choices.draft_mine(agent_id, label)] = before

@@ -80,7 +80,7 @@ def draw_new(here: Here) -> None:
         held = choices.block_draft(ws.agent_id, "", "value")
         st.session_state.setdefault(held, "")
         st.text_area(
-            "Text to begin with", key=core_draft.field(PLACE, held), on_change=core_draft.keep, args=(PLACE, held)
+            "Text to begin with", on_change=core_draft.keep, args=(PLACE, held), **core_draft.field(PLACE, held)
         )
         limit = _field(ws, "", "limit", "Its limit in characters", str(LIMIT_CHARS), False, "Beyond it, edits fail")
         if wrong := _wrong_limit(limit, None):
@@ -105,7 +105,7 @@ def _field(ws: Workspace, label: str, name: str, says: str, present: str, off: b
         return present
     if held not in st.session_state:
         st.session_state[held] = present
-    st.text_input(says, key=core_draft.field(PLACE, held), on_change=core_draft.keep, args=(PLACE, held), help=help)
+    st.text_input(says, on_change=core_draft.keep, args=(PLACE, held), help=help, **core_draft.field(PLACE, held))
     return core_draft.typed(PLACE, held)
 
 

@@ -3,6 +3,7 @@
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from memgpt_core.workspace import Workspace
 from pages.parts.conversation import draw_running
@@ -29,8 +30,18 @@ SAYS = {
 }
 
 
-def draw_tail(ws: Workspace, from_seq: int, zone: ZoneInfo) -> None:
-    """What the running turn has brought so far."""
+def draw(ws: Workspace, tail: DeltaGenerator, from_seq: int, zone: ZoneInfo) -> None:
+    """What the running turn has brought so far, at the end of the conversation, and the line below it.
+
+    Both in one part that redraws itself: each such part has the browser walk the whole page.
+    """
+    if ws.busy:
+        with tail.container():
+            _tail(ws, from_seq, zone)
+    _pulse(ws)
+
+
+def _tail(ws: Workspace, from_seq: int, zone: ZoneInfo) -> None:
     draw_running(ws, from_seq, zone)
     partial = ws.partial()
     if not partial.text and not partial.thoughts:
@@ -42,7 +53,7 @@ def draw_tail(ws: Workspace, from_seq: int, zone: ZoneInfo) -> None:
             st.html(wrap(details('<span class="soft">Thinking</span>', text_box(partial.thoughts), opened=True)))
 
 
-def draw_pulse(ws: Workspace) -> None:
+def _pulse(ws: Workspace) -> None:
     """One line: what the agent is doing and for how long."""
     doing = ws.activity()
     busy = ws.busy

@@ -102,7 +102,7 @@ def draw(here: Here, seq: int, state: State) -> None:
     ws = here.ws
     found = changed(ws.state(player_clock.moved_from(ws, seq)), state)
     talk, beside = st.columns([54, 46], gap="medium")
-    with talk, st.container(height=400, key="player-talk", border=False, autoscroll=True):
+    with talk, conversation.from_the_end("player-talk", height=400):
         if not state.turn:
             st.caption("Nobody has said anything yet: at first the agent gets its instructions and its blocks.")
         conversation.draw_history(ws, seq, state.turn, here.zone, live=False, newest_turns=TURNS)

@@ -6,16 +6,21 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from memgpt_core.message_search import MessageFilter, MessagePage
-from memgpt_core.views.messages import hits, hits_found, speaker, whereabouts
+from memgpt_core.message_search import EXCERPT_CHARS, MessageFilter, MessagePage
+from memgpt_core.search import WhyNot
+from memgpt_core.views.hits import age, formula, near_misses
+from memgpt_core.views.messages import ROLES, hits_found, speaker, whereabouts
+from memgpt_core.views.messages import hits as stretches
 from memgpt_core.views.passages import Piece, pieces, visible
-from pages.parts import choices, export, pager, recall_asked, recall_rows
+from pages.parts import address, choices, export, hits, pager, recall_asked, recall_rows
 from pages.parts.frame import Here
-from pages.parts.markup import chip, escape
+from pages.parts.markup import chip, escape, wrap
 from pages.parts.recall_asked import Asked
 from pages.parts.safe_md import safe_md
 
 SIZE = 25
+LOOKED_AT = 1000
+"""How far down a search is looked for near misses, which stand last."""
 
 
 def draw(here: Here, asked: Asked) -> None:
@@ -32,13 +37,48 @@ def draw(here: Here, asked: Asked) -> None:
         return
     if page.note:
         st.caption(f":material/info: {page.note}")
-    if not page.total:
+    if page.total:
+        _bar(here, asked, page)
+        with st.container(key="recall-rows"):
+            for row in page.rows:
+                _row(here, asked, row, page)
+    else:
         _empty(here, wanted)
+    if asked.ranked and wanted.where != "deleted":
+        _near(here, asked)
+        hits.ask_why(here, "recall", asked.why, "m12", "recall", lambda id: why_not(here, asked, id))
+
+
+def why_not(here: Here, asked: Asked, id: str) -> WhyNot:
+    """Where a message ranks in the search that is shown, and what keeps it off the page."""
+    page = 1 + st.session_state.get(choices.page_of(asked.key), 0)
+    scope = asked.wanted.scope(here.state)
+    return here.ws.why_not(id, asked.wanted.text.strip(), **scope, page=page, page_size=SIZE, at=here.seq)
+
+
+def _near(here: Here, asked: Asked) -> None:
+    """What the agent's search leaves out by little."""
+    weigh = here.ws.projections.weights
+    scope = asked.wanted.scope(here.state)
+    text = asked.wanted.text.strip()
+    found = here.ws.recall(text, **scope, page_size=LOOKED_AT, at=here.seq, floor=weigh.near)
+    near = near_misses(found.hits, weigh)[: hits.NEAR_SHOWN]
+    if not near:
         return
-    _bar(here, asked, page)
-    with st.container(key="recall-rows"):
-        for row in page.rows:
-            _row(here, asked, row, page)
+    label = f"Near misses: the nearest {len(near):,} that the agent's own search leaves out"
+    with st.expander(label, icon=":material/near_me_disabled:"):
+        st.caption(
+            f"They have no word of the query, and their cosine is between {weigh.near:g} and {weigh.floor:g}, from "
+            "where a message is found by its vector alone."
+        )
+        rows = here.ws.projections.items([hit.id for hit in near], at=here.seq)
+        for hit, row in ((hit, rows[hit.id]) for hit in near if hit.id in rows):
+            with st.container(horizontal=True, wrap=False, vertical_alignment="top", gap="small"):
+                said = f'<div class="ms-said short">{marked(pieces(row["text"][:EXCERPT_CHARS], text))}</div>'
+                st.html(
+                    wrap(f"<div><b>{ROLES.get(row['role'], '')}</b> {_place(here, row)}</div>{hits.each(hit)}{said}")
+                )
+                _open(hit.id, "near")
 
 
 def marked(cut: list[Piece]) -> str:
@@ -74,8 +114,12 @@ def _bar(here: Here, asked: Asked, page: MessagePage) -> None:
             key="messages",
             count=page.total,
         )
-    order = "Best first" if asked.wanted.mode == "ranked" and asked.wanted.text else "Newest first"
+    order = "Best first" if page.hits else "Newest first"
     moved = f" · only what event {asked.wanted.where_seq:,} moved" if asked.wanted.where_seq else ""
+    if page.hits:
+        mode = here.ws.search_mode()
+        by = "words and vectors" if mode == "words+vectors" else "words only"
+        st.caption(f"Ranked by **{by}**. {formula(here.ws.projections.weights, mode, chat=True)}")
     st.caption(f"{order} · tokens are our count of each message · times in your zone, UTC on hover{moved}")
 
 
@@ -88,29 +132,40 @@ def _row(here: Here, asked: Asked, row: dict[str, Any], page: MessagePage) -> No
         st.checkbox(
             f"Select {id}", key=box, label_visibility="collapsed", on_change=_picked, args=(held, box, id), width=22
         )
-        st.html(_line(here, asked, row, page.scores.get(id)))
-        st.button(
-            "Open",
-            key=f"open:{id}",
-            type="tertiary",
-            help=f"{id} in its turn, with its versions and what can be done to it",
-            on_click=recall_asked.put,
-            args=("message", id),
-        )
+        st.html(_line(here, asked, row, page))
+        _open(id, "open")
 
 
-def _line(here: Here, asked: Asked, row: dict[str, Any], score: float | None) -> str:
+def _open(id: str, key: str) -> None:
+    st.button(
+        "Open",
+        key=f"{key}:{id}",
+        type="tertiary",
+        help=f"{id} in its turn, with its versions and what can be done to it",
+        on_click=address.put,
+        args=("message", id),
+    )
+
+
+def _line(here: Here, asked: Asked, row: dict[str, Any], page: MessagePage) -> str:
     place = whereabouts(row, here.state)
     opened = " ms-opened" if row["id"] == asked.message else ""
-    scored = f' · <span title="the agent\'s own score">score {score:.3f}</span>' if score is not None else ""
+    how = page.hits.get(row["id"])
+    scored = hits.scored(*how, here.ws.projections.weights, "recall") if how else ""
     edited = ' · <span title="its text was changed by hand">corrected</span>' if row["seq_from"] != row["born"] else ""
     tag = f'<span class="ms-tag" title="{escape(place.says)}">{escape(place.short)}</span>'
     return (
         f'<div class="ms{opened}"><div class="ms-line" style="padding:0">'
         f"{chip(place.tier) if place.tier else ''}<div><b>{escape(visible(speaker(row)))}</b> "
-        f'<span class="soft num">{row["id"]} · session {row["session"]}, turn {row["turn"]} · '
-        f"{when(row['at'], here.zone)} · {row['tokens']:,} tokens{scored}{edited}</span> {tag}"
+        f"{_place(here, row, edited)} {tag}{scored}"
         f"{_said(here, asked.wanted, row)}</div></div></div>"
+    )
+
+
+def _place(here: Here, row: dict[str, Any], more: str = "") -> str:
+    return (
+        f'<span class="soft num">{row["id"]} · session {row["session"]}, turn {row["turn"]}, step {row["step"]} · '
+        f"{when(row['at'], here.zone)} · {age(row['at'], here.state.at)} · {row['tokens']:,} tokens{more}</span>"
     )
 
 
@@ -129,8 +184,8 @@ def pieces_of(text: str, wanted: MessageFilter, found: tuple[str, ...]) -> list[
     if wanted.mode == "regex":
         return hits_found(text, found)
     if wanted.mode == "phrase":
-        return hits(text, [wanted.text.strip()])
-    return hits(text, wanted.text.split()) if wanted.mode == "words" else pieces(text, wanted.text)
+        return stretches(text, [wanted.text.strip()])
+    return stretches(text, wanted.text.split()) if wanted.mode == "words" else pieces(text, wanted.text)
 
 
 def _whole(here: Here, wanted: MessageFilter) -> list[dict[str, Any]]:
@@ -156,7 +211,7 @@ def _empty(here: Here, wanted: MessageFilter) -> None:
         )
         recall_rows.link(here.ws, "app.py", "Go to the chat", "chat")
         return
-    if wanted.where == "deleted":
+    if wanted.where == "deleted" and not wanted.text:
         st.info("Nothing is deleted. What you delete can be restored from here.", icon=":material/delete:")
         return
     tip = {
@@ -167,6 +222,6 @@ def _empty(here: Here, wanted: MessageFilter) -> None:
     }[wanted.mode]
     st.info(
         f"No message passes. {tip if wanted.text else 'Choose fewer filters.'}"
-        + (" Or clear the filters." if recall_asked.filters() and wanted.text else ""),
+        + (" Or clear the filters." if address.said(recall_asked.FILTERS) and wanted.text else ""),
         icon=":material/search_off:",
     )

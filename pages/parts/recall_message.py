@@ -7,7 +7,7 @@ import streamlit as st
 from memgpt_core.views.blocks import AUTHORS
 from memgpt_core.views.messages import Whereabouts, effect_of_deleting, speaker, stays, whereabouts
 from memgpt_core.views.passages import visible
-from pages.parts import choices, journey_links, recall_asked, recall_editor, recall_picked, recall_rows
+from pages.parts import address, choices, hits, journey_links, recall_editor, recall_list, recall_picked, recall_rows
 from pages.parts.frame import Here, attempt
 from pages.parts.markup import chip, details, escape, heading, line, text_box, wrap
 from pages.parts.recall_asked import Asked
@@ -30,13 +30,15 @@ def draw(here: Here, asked: Asked) -> None:
     versions = recall_rows.versions(here.ws, id, here.seq)
     if not versions:
         st.warning(_missing(here, id), icon=":material/link_off:")
-        st.button("Close", key="close-message", type="tertiary", on_click=recall_asked.put, args=("message", ""))
+        st.button("Close", key="close-message", type="tertiary", on_click=address.put, args=("message", ""))
         return
     row = versions[-1]
     row["intervals"] = recall_rows.intervals(here.ws, id, here.seq)
     place = whereabouts(row, here.state)
     with st.container(gap="small", key="message"):
         _head(here, row, place)
+        if asked.ranked:
+            hits.why(recall_list.why_not(here, asked, id), here.ws.projections.weights, "recall")
         if st.session_state.get(choices.message_editing(here.ws.agent_id, id)) is not None and here.at is None:
             recall_editor.draw(here, row, deleted=not place.tier)
         else:
@@ -76,7 +78,7 @@ def _head(here: Here, row: dict[str, Any], place: Whereabouts) -> None:
             key="close-message",
             type="tertiary",
             icon=":material/close:",
-            on_click=recall_asked.put,
+            on_click=address.put,
             args=("message", ""),
         )
 

@@ -49,17 +49,6 @@ def turn_around(ws: Workspace, turn: int, born: int, n: int) -> tuple[list[Row],
     return sorted(rows, key=lambda row: row["born"]), total
 
 
-def searches(ws: Workspace, n: int, *, first: int, size: int) -> tuple[list[int], int]:
-    """(seqs of a page of the agent's recall searches until event `n`, newest first; how many there are)."""
-    which = "kind = 'recall_searched' AND seq_from <= $n"
-    total = ws.rows(f"SELECT count(*) AS total FROM events WHERE {which}", {"n": n})[0]["total"]
-    found = ws.rows(
-        f"SELECT seq_from FROM events WHERE {which} ORDER BY seq_from DESC LIMIT $size OFFSET $first",
-        {"n": n, "size": size, "first": first},
-    )
-    return [row["seq_from"] for row in found], total
-
-
 def texts(ws: Workspace, ids: Sequence[str]) -> dict[str, str]:
     """The beginning of the last text each message had, deleted or not."""
     rows = ws.rows(

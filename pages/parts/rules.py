@@ -8,10 +8,10 @@ import streamlit as st
 from memgpt_core.connection import ModelCard
 from memgpt_core.embedding import minilm
 from memgpt_core.instructions import DEFAULTS
-from memgpt_core.settings import DEMO
-from memgpt_core.views.changes import FUNCTION_MODES, STRATEGIES, embedder_text, label
+from memgpt_core.settings import DEMO, VECTORS_MB
+from memgpt_core.views.changes import FUNCTION_MODES, PREFETCHES, RETRIEVALS, STRATEGIES, embedder_text, label
 from memgpt_core.workspace import Workspace
-from pages.parts import moment
+from pages.parts import embedding, moment
 from pages.parts.frame import attempt
 from pages.parts.markup import escape, heading, wrap
 from pages.parts.settings_draft import INSTRUCTIONS, Draft, among
@@ -36,14 +36,8 @@ def draw_window(draft: Draft) -> None:
                 f"<b>{wanted.flush_tokens:,}</b> tokens.</div>"
             )
         )
-    st.radio(
-        label("strategy"),
-        list(STRATEGIES),
-        format_func=lambda name: STRATEGIES[name][0],
-        captions=[says for _, says in STRATEGIES.values()],
-        help="Whatever you choose, every message stays in recall storage, where the agent can search for it.",
-        **draft.bind("strategy", begins=among(list(STRATEGIES))),
-    )
+    tip = "Whatever you choose, every message stays in recall storage, where the agent can search for it."
+    _one_of(draft, "strategy", STRATEGIES, tip)
 
 
 def draw_counting(ws: Workspace) -> None:
@@ -85,6 +79,10 @@ def draw_turn(draft: Draft) -> None:
     _whole(one, draft, "step_cap", "", 1, "After so many model calls a turn is ended.")
     _real(two, draft, "timer_minutes", "min, 0 = off", 5.0, "Wakes the idle agent while this program runs.")
     _real(three, draft, "login_idle_minutes", "min", 5.0, "After so long a silence a new session begins.")
+    beyond = "A call beyond it is refused; the model is told so and goes on. Speaking does not count."
+    one, two, _ = st.columns(3)
+    _whole(one, draft, "memory_calls_per_step", "0 = no cap", 1, beyond)
+    _whole(two, draft, "memory_calls_per_turn", "0 = no cap", 1, beyond)
 
 
 def draw_edits(draft: Draft) -> None:
@@ -209,7 +207,8 @@ def draw_search(draft: Draft, cards: Sequence[ModelCard]) -> None:
         names,
         format_func=embedder_text,
         label_visibility="collapsed",
-        help="With another embedding model everything is embedded anew, in the background.",
+        help="With another embedding model everything is embedded anew, in the background; until that is done the "
+        "present one answers searches.",
         **draft.bind("embedder", begins=among(names)),
     )
     if cards and not any(card.embedding for card in cards):
@@ -221,14 +220,39 @@ def draw_search(draft: Draft, cards: Sequence[ModelCard]) -> None:
 
 
 def draw_page_size(draft: Draft) -> None:
-    """How many results the agent gets at a time."""
-    one, _, _ = st.columns(3)
+    """How many results the agent gets at a time, and what searching may take."""
+    one, two, _ = st.columns(3)
     _whole(one, draft, "page_size", "", 1, "More finds more in one call, and takes more of the window.")
+    tip = "Beyond it the older vectors are found by an index on disk: approximate, with its measured recall beside it."
+    _whole(two, draft, "vectors_mb", "MB", 256, tip, empty=f"{VECTORS_MB:,}")
+
+
+def draw_retrieval(draft: Draft) -> None:
+    """What is looked up before the model asks for it, and what is placed in the queue unasked."""
+    st.html(wrap(heading("Retrieval", "what is looked up without the model asking")))
+    _one_of(draft, "retrieval", RETRIEVALS, "What is in the window already is never placed again.")
+    if draft.value("retrieval") != "off":
+        one, _, _ = st.columns(3)
+        tip = "The most that one placement takes of the queue; older messages leave for it as they do for any other."
+        _whole(one, draft, "retrieval_tokens", "tokens", 50, tip)
+    tip = "Changes how long a search takes, and never what it finds. The timeline counts which were right."
+    _one_of(draft, "prefetch", PREFETCHES, tip)
+
+
+def _one_of(draft: Draft, field: str, choices: dict[str, tuple[str, str]], tip: str) -> None:
+    st.radio(
+        label(field),
+        list(choices),
+        format_func=lambda name: choices[name][0],
+        captions=[says for _, says in choices.values()],
+        help=tip,
+        **draft.bind(field, begins=among(list(choices))),
+    )
 
 
 def draw_embedding(ws: Workspace) -> None:
-    """How much is still to be embedded, as after another model was chosen."""
-    if left := ws.not_embedded:
+    """A model that takes over from another, or how much is still to be embedded."""
+    if not embedding.draw_coming(ws) and (left := ws.not_embedded):
         st.caption(
             f"{left:,} messages and passages are not embedded yet; that goes on in the background, and they are found "
             "by words meanwhile."

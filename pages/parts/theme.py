@@ -105,10 +105,13 @@ _PIECES = """
  border-radius:0 4px 4px 0;overflow-wrap:anywhere}
 .ms-note.bad{--hue:#c0392b}
 .ms-dot{display:inline-block;width:.6rem;height:.6rem;border-radius:50%;background:var(--soft);margin-right:.4rem}
-.ms-dot.on{background:light-dark(#0d6e6a,#4fbdb4);animation:ms-pulse 1.2s ease-in-out infinite}
+.ms-dot.on{background:light-dark(#0d6e6a,#4fbdb4);animation:ms-pulse 1.2s steps(2) infinite}
 @keyframes ms-pulse{50%{opacity:.3}}
 @media (prefers-reduced-motion:reduce){.ms-dot.on{animation:none}}
-.ms-old{content-visibility:auto;contain-intrinsic-size:auto 5rem;padding:.45rem .7rem;border-radius:8px;margin:.25rem 0}
+.st-key-conversation,.st-key-player-talk{flex-direction:column-reverse;justify-content:flex-start!important}
+.st-key-conversation>div,.st-key-player-talk>div{flex:none!important;height:auto!important;margin-bottom:auto}
+.ms-olds{content-visibility:auto;contain-intrinsic-size:auto 250rem}
+.ms-old{padding:.45rem .7rem;border-radius:8px;margin:.25rem 0}
 .ms-old.user{background:var(--wash)}
 .ms-say{white-space:pre-wrap;overflow-wrap:anywhere}
 """

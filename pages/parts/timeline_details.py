@@ -8,6 +8,7 @@ import streamlit as st
 
 from memgpt_core.views.lanes import Mark, place
 from memgpt_core.views.paging import brought_by, excerpt
+from memgpt_core.views.timing import seconds_text
 from memgpt_core.workspace import Workspace
 from pages.parts import moment, timeline_flush, timeline_rows, timeline_window
 from pages.parts.frame import Here
@@ -15,7 +16,7 @@ from pages.parts.markup import escape, heading, line, text_box, wrap
 from pages.parts.timeline_chart import SIGNS, when
 
 _AUTHORS = {"agent": "by the agent", "human": "by you", "engine": "by the engine", "import": "by an import"}
-_ENGINE = frozenset(("queue_flushed", "pressure_warned", "truncation_suspected", "fault_recorded"))
+_ENGINE = frozenset(("queue_flushed", "pressure_warned", "truncation_suspected", "fault_recorded", "hits_placed"))
 
 STYLE = """<style>
 .ms-hits{border-collapse:collapse;font-size:.8rem;font-variant-numeric:tabular-nums;width:100%}
@@ -123,7 +124,7 @@ def _draw_came_in(here: Here, event: Any) -> None:
     if not rows:
         return
     by = brought_by(event)
-    search = timeline_rows.search_of(ws, event.seq) if by else None
+    search = timeline_rows.search_of(ws, event.seq) if by and event.kind == "function_returned" else None
     faults = sum(bool(row["fault"]) for row in rows)
     st.html(
         wrap(
@@ -181,13 +182,18 @@ def _draw_search(here: Here, event: Any) -> None:
             f'<div class="soft">Query</div>{text_box(event.query)}'
             f'<div class="soft">{escape(limits) + " · " if limits else ""}page {event.page} · ranked by '
             f"{escape(event.mode)} · matches in all: {found:,}, on this page: {len(hits)}, "
-            f"page faults among them: {sum(bool(row['fault']) for row in came.values())}</div>",
+            f"page faults among them: {sum(bool(row['fault']) for row in came.values())}{_ahead(event)}</div>",
             _hits(hits, came, ws.items([hit.id for hit in hits]) if hits else {}),
         )
     )
     if result is not None and came:
         _look(ws, result, f"What came in, event {result:,}", "result")
     _links(here, [hit.id for hit in hits])
+
+
+def _ahead(event: Any) -> str:
+    saved = event.measured.saved_s
+    return "" if saved is None else f" · had been run ahead: {seconds_text(saved)} saved"
 
 
 def _hits(hits: Sequence[Any], came: Mapping[str, Mapping[str, Any]], items: Mapping[str, Mapping[str, Any]]) -> str:

@@ -108,7 +108,8 @@ def marks(ws: Workspace, until: int, *, skip: int, size: int) -> Rows:
         f"""SELECT *, seq AS last FROM ({_EVENT_MARKS} AND seq_from BETWEEN $first AND $last)
         UNION ALL BY NAME
         SELECT came.seq, came.seq AS last, event."at", event.session, event.turn, event.step, 'page_in' AS kind,
-            CASE WHEN came.how = 'requeue' THEN event.author ELSE '' END AS author, '' AS about, event.tokens,
+            CASE WHEN came.how = 'requeue' THEN event.author ELSE '' END AS author,
+            CASE WHEN event.kind = 'hits_placed' THEN event.kind ELSE '' END AS about, event.tokens,
             came.items, came.faults
         FROM ({_PAGE_INS.replace("$until", "$last")}) AS came JOIN events AS event ON event.seq_from = came.seq
         WHERE came.seq >= $first
@@ -266,6 +267,23 @@ def counts(ws: Workspace, until: int) -> dict[str, Any]:
             (SELECT sum(tokens) FROM events WHERE seq_from IN (SELECT seq_from FROM came))::BIGINT AS in_tokens,
             (SELECT sum(tokens) FROM events WHERE kind = 'queue_flushed' AND seq_from <= $until)::BIGINT AS out_tokens
         """,
+        {"until": until},
+    )[0]
+
+
+def policies(ws: Workspace, until: int) -> dict[str, Any]:
+    """What `views.policies` wants, over everything up to `until`."""
+    return ws.rows(
+        """WITH here AS (SELECT * FROM events WHERE seq_from <= $until),
+        placed AS (SELECT seq_from, tokens FROM here WHERE kind = 'hits_placed')
+        SELECT max(turn) AS turns,
+            count(*) FILTER (kind IN ('recall_searched', 'archival_searched')) AS searches,
+            sum(prefetched)::BIGINT AS begun, count(saved_s) AS "right", sum(saved_s) AS saved_s,
+            (SELECT count(*) FROM placed) AS placements, (SELECT sum(tokens) FROM placed)::BIGINT AS placed_tokens,
+            (SELECT count(*) FROM residency WHERE how = 'copy' AND seq_from IN (SELECT seq_from FROM placed))
+                AS placed_items,
+            count(*) FILTER (capped = 'step') AS capped_step, count(*) FILTER (capped = 'turn') AS capped_turn
+        FROM here""",
         {"until": until},
     )[0]
 

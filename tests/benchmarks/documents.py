@@ -23,8 +23,8 @@ MINILM_MB = 0.5
 FILE_BYTES = 2**20
 SHARE_FLOOR = 0.10
 
-HOW = """A folder of Markdown files of 1 MB with headings is taken in through `home.adding`, as a person does, until every
-passage has its vector and is in the search index. `embedding` is the time inside the embedder's own `embed`, in
+HOW = """A folder of Markdown files of 1 MB with headings is taken in through `home.adding`, as a person does, until
+every passage has its vector and is in the search index. `embedding` is the time inside the embedder's own `embed`, in
 whatever thread; `rest` is the whole time less that, and `share` the rest's part of the whole (the threads overlap, so
 it is what the import costs beside the embedder, not the processor's time). `memory` is the process's largest resident
 size after this row; the vectors themselves take 1.5 KB a passage of it, wherever they come from."""

@@ -1,5 +1,8 @@
 """A real server on a free port with an empty home, and a real browser that may talk to it alone."""
 
+import atexit
+import functools
+import json
 import os
 import re
 import socket
@@ -27,6 +30,26 @@ PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
+class Nursery:
+    """The process that servers are forked from; begun with the first of them."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.browser.nursery"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        atexit.register(self._process.terminate)
+
+    def ask(self, wanted: dict[str, object]) -> int:
+        """What it answers; see `nursery`."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+nursery = functools.cache(Nursery)
+
+
 class Server:
     """A running Memscope. `pace` is the demo model's seconds between streamed words."""
 
@@ -37,30 +60,23 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.home = home
         self.log = home.parent / "server.log"
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)]
         environment = {**os.environ, "MEMSCOPE_HOME": str(home), "MEMSCOPE_DEMO_PACE": str(pace)}
-        with self.log.open("wb") as out:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+        self._pid = nursery().ask({"port": self.port, "environment": environment, "log": str(self.log)})
         self._wait()
 
     def _wait(self) -> None:
         until = time.monotonic() + READY_S
-        while time.monotonic() < until and self._process.poll() is None:
+        while time.monotonic() < until:
             try:
                 with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2):
                     return
             except (urllib.error.URLError, TimeoutError):
-                time.sleep(0.1)
+                time.sleep(0.05)
         self.stop()
         pytest.fail(f"The server did not start:\n{self.log.read_text()}")
 
     def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        nursery().ask({"stop": self._pid})
 
 
 @pytest.fixture

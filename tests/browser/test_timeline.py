@@ -148,7 +148,7 @@ def test_a_link_to_a_past_mark_works_on_a_cold_server(companion: Any, context: C
     expect(tab.page.get_by_text(f"As of event {at}")).to_be_visible()
     expect(tab.chosen).to_contain_text("came into the window")
     expect(tab.chosen).to_contain_text("page fault")
-    tab.chosen.get_by_role("button", name="The flush they left by").click()
+    tab.chosen.get_by_role("button", name="The flush they left by").first.click()
     expect(tab.chosen).to_contain_text("messages left because")
     expect(tab.chosen.get_by_role("button", name="Bring back").first).to_be_disabled()
     tab.chosen.get_by_role("link", name="Log").click()

@@ -1,0 +1,227 @@
+"""The vectors of one table of an agent that has more than its RAM may hold, in LanceDB, found by an approximate index.
+
+Rows are only ever added: a vector under its slot (its place in the agent's own order) with a mark of what it is of, so
+that versions that ended are found, too, and nothing here need follow an edit. LanceDB does not sync, so nothing is
+relied on after a power loss: what is not there is added again, and a table that cannot be used is dropped. Does not
+know texts, rows or filters.
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from memgpt_core.errors import StoreBroken
+from memgpt_core.stores.index import FAULTS
+
+Numbers = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+ROWS_AT_ONCE = 50_000
+REFINED_MOST = 1024
+"""So many hits at most are compared by their whole vectors inside LanceDB, at a read each."""
+
+FLAT_MOST = 10_000
+"""LanceDB compares so many in 6 ms, which an index would not better."""
+
+_KEPT = timedelta(milliseconds=1)
+_ROWS_IN_PART = 4096
+_PARTS_MOST = 1024
+
+
+class Kind(NamedTuple):
+    """How a table is looked through: `FLAT` is exact, the others look into the nearest of some parts.
+
+    Attributes:
+        probes: into how many of the parts.
+        recall: the share of the ten nearest that was found, measured; 1 when exact.
+    """
+
+    name: str = "FLAT"
+    parts: int = 0
+    probes: int = 0
+    rows: int = 0
+    recall: float = 1.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing near is missed."""
+        return self.name == "FLAT"
+
+
+def kind_for(rows: int, name: str = "IVF_RQ") -> Kind:
+    """What suits so many rows: up to `FLAT_MOST` all are compared, beyond that an index of this name."""
+    if rows <= FLAT_MOST:
+        return Kind(rows=rows)
+    parts = min(_PARTS_MOST, max(8, rows // _ROWS_IN_PART))
+    return Kind(name, parts, max(4, parts // 16), rows)
+
+
+class NearestVectors:
+    """One table of vectors on disk.
+
+    Attributes:
+        rows: how many there are.
+        kind: how they are looked through now.
+    """
+
+    def __init__(self, folder: Path, name: str, dim: int) -> None:
+        self.folder = folder / name
+        self.rows = 0
+        self.kind = Kind()
+        self._dim = dim
+        self._table: Any = None
+        self._kept = self.folder / "kind.json"
+
+    @staticmethod
+    def installed() -> bool:
+        """Whether there is a LanceDB to import."""
+        return importlib.util.find_spec("lancedb") is not None
+
+    @property
+    def there(self) -> bool:
+        """Whether something was kept; looks at the disk alone."""
+        return self._kept.exists()
+
+    def open(self) -> None:
+        """Import LanceDB and open the table, or make an empty one.
+
+        Raises:
+            StoreBroken: LanceDB is not installed, or the table cannot be used.
+        """
+        os.environ.setdefault("LANCEDB_LOG", "error")
+        try:
+            lancedb: Any = importlib.import_module("lancedb")
+            connection = lancedb.connect(str(self.folder))
+            self._table = connection.create_table("vectors", schema=self._schema(), exist_ok=True)
+            self.rows = self._table.count_rows()
+            if self.there:
+                self.kind = Kind(**json.loads(self._kept.read_text(encoding="utf-8")))
+            if not self.kind.exact and not self._table.list_indices():
+                self.kind = Kind(rows=self.rows)
+        except (ImportError, TypeError, *FAULTS) as error:
+            raise _broken(error) from error
+
+    def keys(self) -> tuple[Numbers, Numbers]:
+        """(slots, marks) of all rows, in the order in which `at` counts them."""
+        try:
+            found = self._table.search().select(["slot", "mark"]).limit(self.rows).to_arrow()
+        except FAULTS as error:
+            raise _broken(error) from error
+        return found["slot"].to_numpy(), found["mark"].to_numpy()
+
+    def add(self, slots: Numbers, marks: Numbers, vectors: Vectors) -> None:
+        """Add rows; `vectors` are (n, d) float32, unit length.
+
+        Raises:
+            StoreBroken: the disk refused.
+        """
+        columns = [pa.array(slots), pa.array(marks), pa.FixedSizeListArray.from_arrays(vectors.reshape(-1), self._dim)]
+        try:
+            self._table.add(pa.table(columns, schema=self._schema()))
+            self.rows = self._table.count_rows()
+        except FAULTS as error:
+            raise _broken(error) from error
+
+    def train(self, kind: Kind) -> None:
+        """Have the rows looked through in another way from now on; until it is ready the old way goes on."""
+        indexes = importlib.import_module("lancedb.index")
+        try:
+            if not kind.exact:
+                made = {"IVF_RQ": indexes.IvfRq, "IVF_SQ": indexes.IvfSq}[kind.name]
+                config = made(distance_type="cosine", num_partitions=kind.parts)
+                self._table.create_index("vector", config=config, replace=True)
+            self._table.optimize()
+        except FAULTS as error:
+            raise _broken(error) from error
+        self.kind = kind._replace(rows=self.rows)
+
+    def refresh(self) -> None:
+        """Have the index take the rows that were added since, and fold small files into one."""
+        try:
+            self._table.optimize()
+        except FAULTS as error:
+            raise _broken(error) from error
+
+    def prune(self) -> None:
+        """Delete what no search needs any more; while none runs."""
+        try:
+            self._table.optimize(cleanup_older_than=_KEPT)
+        except FAULTS as error:
+            raise _broken(error) from error
+
+    def keep(self, kind: Kind) -> None:
+        """Remember how the rows are looked through, and how well that finds."""
+        self.kind = kind
+        partial = self._kept.with_suffix(".new")
+        try:
+            partial.write_text(json.dumps(kind._asdict()), encoding="utf-8")
+            partial.replace(self._kept)
+        except OSError as error:
+            raise _broken(error) from error
+
+    def find(self, query: NDArray[np.float32], most: int, probes: int = 0) -> tuple[Numbers, NDArray[np.float32]]:
+        """(slots, cosines) of the nearest by the index, nearest first; `probes` other than the kind's own.
+
+        Above `REFINED_MOST` the cosines are the index's own guess.
+        """
+        try:
+            search = self._table.search(query).distance_type("cosine").select(["slot", "_distance"]).limit(most)
+            search = search.nprobes(probes or self.kind.probes)
+            # All that are asked for are compared by their whole vectors: forty for each of the first ten.
+            search = search.refine_factor(1) if most <= REFINED_MOST else search
+            found = search.to_arrow()
+        except FAULTS as error:
+            raise _broken(error) from error
+        return found["slot"].to_numpy(), 1 - found["_distance"].to_numpy()
+
+    def at(self, rows: Numbers) -> Vectors:
+        """The vectors of these rows, numbered as in `keys`, each once, in rising order; (n, d) float32."""
+        if not len(rows):
+            return np.zeros((0, self._dim), np.float32)
+        try:
+            return _matrix(self._table.take_offsets(rows.tolist()).select(["vector"]).to_arrow(), self._dim)
+        except FAULTS as error:
+            raise _broken(error) from error
+
+    def all(self) -> Iterator[tuple[Numbers, Vectors]]:
+        """(slots, vectors) of everything, some thousands at a time."""
+        try:
+            for batch in self._table.search().select(["slot", "vector"]).limit(self.rows).to_batches(8192):
+                found = pa.Table.from_batches([batch])
+                yield found["slot"].to_numpy(), _matrix(found, self._dim)
+        except FAULTS as error:
+            raise _broken(error) from error
+
+    def drop(self) -> None:
+        """Delete it."""
+        self._table, self.rows, self.kind = None, 0, Kind()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _schema(self) -> pa.Schema:
+        vector = pa.list_(pa.float32(), self._dim)
+        return pa.schema([("slot", pa.int64()), ("mark", pa.int64()), ("vector", vector)])
+
+
+def _matrix(found: pa.Table, dim: int) -> Vectors:
+    column = found["vector"].combine_chunks()
+    flat = column.flatten() if isinstance(column, pa.FixedSizeListArray) else column.chunk(0).flatten()
+    vectors: Vectors = flat.to_numpy().reshape(-1, dim)
+    return vectors
+
+
+def _broken(error: Exception) -> StoreBroken:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return StoreBroken(
+        f"The vectors that are not kept in RAM could not be used ({first}). They are made again from those of the "
+        "home; free disk space if it is full."
+    )
