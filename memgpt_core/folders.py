@@ -15,6 +15,7 @@ from pathlib import Path
 from memgpt_core.errors import EditRefused
 from memgpt_core.events import clean
 from memgpt_core.log import sync_folder
+from memgpt_core.stores.documents import NEW as NEW_DOCUMENTS
 
 NEW = "run.jsonl.new"
 ARCHIVED = "archived"
@@ -51,6 +52,12 @@ STORES = {
     "checkpoints": "checkpoints",
 }
 """What the bytes of a folder are counted as; a write-ahead log counts with its file, all else as `other`."""
+
+
+_INGESTED = re.compile(rb'"kind":"document_ingested",.*"raw":"([0-9a-f]{64})"')
+
+LINE_BYTES = 2**20
+"""Only so much of a line is looked at: an event that names a document is shorter."""
 
 
 def slug(name: str) -> str:
@@ -146,6 +153,7 @@ def discard(folder: Path) -> None:
 
 def sweep(home: Path) -> None:
     """Remove what killed processes left: agents half deleted, and folders whose log was never revealed."""
+    _clear(home / NEW_DOCUMENTS)
     if (home / DELETED).is_dir():
         for gone in (home / DELETED).iterdir():
             _clear(gone)
@@ -170,6 +178,17 @@ def _clear(folder: Path) -> None:
     # What cannot be removed now, a file another program holds, is tried again at the next start.
     with contextlib.suppress(OSError):
         shutil.rmtree(folder)
+
+
+def documents_named(folder: Path) -> set[str]:
+    """sha256 of the raw files of the documents that an agent's log names, also of one that is not revealed yet."""
+    found: set[str] = set()
+    for log in (folder / "run.jsonl", folder / NEW):
+        with contextlib.suppress(OSError), log.open("rb") as file:
+            for line in file:
+                if named := _INGESTED.search(line, 0, LINE_BYTES):
+                    found.add(named[1].decode())
+    return found
 
 
 def sizes(folder: Path) -> dict[str, int]:

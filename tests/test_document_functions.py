@@ -17,7 +17,7 @@ from memgpt_core.replay import rerun
 from memgpt_core.settings import AgentSettings
 from memgpt_core.workspace import Workspace
 from tests.engine import FakeClock, ScriptedModel, call, kinds, reply, say
-from tests.test_documents import ISLANDS, book, chapter
+from tests.test_adding import ISLANDS, book, chapter
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from memgpt_core.errors import DocumentMissing
 from memgpt_core.failpoints import failpoint
 from memgpt_core.log import sync_folder
 
-NEW = ".new"
-"""Where files are written before they have their names."""
+NEW = ".documents.new"
+"""Beside the folder: where files are written before they have their names; nothing there is anybody's."""
 
 CHUNK_BYTES = 2**20
 MANIFESTS_KEPT = 8
@@ -49,6 +49,7 @@ class ColdStorage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._new = folder.with_name(NEW)
         self._lock = threading.RLock()
         self._users = 0
         self._manifests: OrderedDict[tuple[str, str], Manifest] = OrderedDict()
@@ -62,8 +63,8 @@ class ColdStorage:
         Raises:
             OSError: the file cannot be read, or there is no room.
         """
-        self._make(self.folder / NEW)
-        copy = self.folder / NEW / uuid.uuid4().hex
+        self._make(self._new)
+        copy = self._new / uuid.uuid4().hex
         try:
             found = hashlib.sha256()
             with source.open("rb") as read, copy.open("xb") as write:
@@ -109,6 +110,17 @@ class ColdStorage:
             with self.staged(source) as (copy, _):
                 copy.replace(folder / name)
             sync_folder(folder)
+
+    def adopt_all(self, source: "ColdStorage", raw: str, text: str, manifest: str) -> None:
+        """Take one version of a document from another cold storage, as far as it is there.
+
+        Raises:
+            OSError: there is no room.
+        """
+        for kind, name in (("raw", raw), ("text", text), ("manifest", manifest)):
+            path = source.path(raw, name, kind)
+            if path.is_file():
+                self.adopt(path, raw, self.path(raw, name, kind).name)
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -218,8 +230,8 @@ class ColdStorage:
     def _write(self, path: Path, data: bytes) -> None:
         if path.exists():
             return
-        self._make(self.folder / NEW)
-        new = self.folder / NEW / uuid.uuid4().hex
+        self._make(self._new)
+        new = self._new / uuid.uuid4().hex
         try:
             with new.open("xb") as file:
                 file.write(data)
@@ -229,6 +241,21 @@ class ColdStorage:
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)
+
+
+class Shipped(ColdStorage):
+    """Documents that came beside a recording, under any names; only read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._by_digest: dict[str, Path] | None = None
+
+    def path(self, raw: str, digest: str, kind: str) -> Path:
+        """The file with that digest."""
+        if self._by_digest is None:
+            there = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+            self._by_digest = {digest_of(path): path for path in there if path.is_file()}
+        return self._by_digest.get(digest, self.folder / digest)
 
 
 def _missing(error: Exception) -> DocumentMissing:

@@ -30,6 +30,9 @@ def draw(home: Home, ws: Workspace) -> None:
     shared += _line(
         queries, "Query vectors", "", "queries.sqlite: of what they searched for; what was not asked for longest leaves"
     )
+    if home.documents_bytes:
+        told = "documents/: the files that were added, their texts and manifests, of all agents of this home together"
+        shared += _line(home.documents_bytes, "Documents", "", told)
     st.html(
         wrap(
             heading("On disk", f"{size_text(sum(use.values()))} in the folder {ws.agent_id}"),

@@ -259,7 +259,7 @@ def test_a_full_disk_leaves_nothing_half_taken_in(ws: Workspace, files: Path, pl
         ws.documents.take_in("islands.md", path)
     assert ws.last_seq == seq
     assert standing(ws) == []
-    assert not list((ws.documents.cold.folder / ".new").iterdir())
+    assert not list(ws.documents.cold.folder.with_name(".documents.new").iterdir())
     assert ws.documents.take_in("islands.md", path).what == "added"
     assert ws.verify() == []
 
