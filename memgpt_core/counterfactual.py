@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from memgpt_core.errors import EditRefused
 from memgpt_core.events import Event, TriggerReceived
 from memgpt_core.home import Home
+from memgpt_core.ids import ITEM
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Block, State
 from memgpt_core.workspace import Workspace
@@ -62,7 +63,7 @@ def change_of(item: str, text: str | None = None) -> Change:
         "m": ("without_message", "message_text"),
         "p": ("without_passage", "passage_text"),
     }
-    found = re.fullmatch(r"(block:)(.+)|([mp])[0-9]+", item)
+    found = re.fullmatch(rf"(block:)(.+)|(?=([mp]))(?:{ITEM.pattern})", item)
     if found is None:
         raise EditRefused(f"'{item[:40]}' is no block:LABEL, message (m12) or passage (p4).")
     without, other = known[found[1] or found[3]]

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memgpt_core.ids import number
 from memgpt_core.ranking import words
 
 PASSAGES_MOST = 20_000
@@ -181,12 +182,12 @@ def _grouped(
         joined[lead(pair.one)].append(pair)
     groups = [
         Group(
-            tuple(sorted(ids, key=lambda id: int(id[1:]))),
+            tuple(sorted(ids, key=number)),
             tuple(joined[at]),
             min(pair.alike for pair in joined[at]),
             max(pair.alike for pair in joined[at]),
         )
         for at, ids in members.items()
     ]
-    groups.sort(key=lambda group: (-group.most, -len(group.ids), int(group.ids[0][1:])))
+    groups.sort(key=lambda group: (-group.most, -len(group.ids), number(group.ids[0])))
     return Duplicates(tuple(groups), compared, lacking, cut)

@@ -67,6 +67,10 @@ class StoreBroken(MemscopeError):
     """A store could not be read or written; the log is whole and `rebuild` makes the store anew."""
 
 
+class DocumentMissing(MemscopeError):
+    """A document's file is not in cold storage, or is not what was kept there."""
+
+
 class AgentNotFound(MemscopeError):
     """No agent of that name in this home."""
 
@@ -77,3 +81,7 @@ class HomeBusy(MemscopeError):
 
 class AgentBusy(MemscopeError):
     """The agent is in the middle of a turn; wait for it or stop it."""
+
+
+class NotReadable(MemscopeError):
+    """A file whose text cannot be had; the message says what is wrong with it and what to do."""

@@ -535,6 +535,60 @@ class ArchivalRestored(Header):
     reason: str = ""
 
 
+class DocumentIngested(Header):
+    """A document, or another version of one, entered archival storage.
+
+    Its raw file, its text and the manifest of its passages are in cold storage under these digests, and were synced
+    before this was written. A passage it brings is `p{seq}.{n}`; one with the same text as before keeps its id.
+
+    Attributes:
+        document: which one this is another version of; empty for a first one, whose id is `d{seq}`.
+        raw, text, manifest: sha256 of the file as it came, of its text in UTF-8, and of its manifest.
+        extract: what it is about, in sentences of its own.
+        extractor, splitter: versions of the rules that read it.
+        added, ended: how many passages began and ended with this.
+        notes: what was left out or guessed, a sentence each.
+    """
+
+    kind: Literal["document_ingested"] = "document_ingested"
+    document: str = ""
+    name: str
+    media: str
+    title: str = ""
+    extract: str = ""
+    bytes: int
+    chars: int
+    pages: int = 0
+    passages: int
+    sections: int
+    raw: str
+    text: str
+    manifest: str
+    extractor: int
+    splitter: int
+    added: int
+    ended: int = 0
+    notes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    author: Author = "import"
+
+    @property
+    def id(self) -> str:
+        """The document's id, the same for all of its versions."""
+        return self.document or f"d{self.seq}"
+
+
+class DocumentRemoved(Header):
+    """A document left archival storage with the `passages` of it that stood; adding the file again brings it back."""
+
+    kind: Literal["document_removed"] = "document_removed"
+    document: str
+    name: str
+    passages: int
+    author: Author
+    reason: str = ""
+
+
 class RecallSearched(Header):
     """Recall storage was searched; the page of hits is in `measured`."""
 
@@ -661,6 +715,8 @@ Event = (
     | ArchivalEdited
     | ArchivalDeleted
     | ArchivalRestored
+    | DocumentIngested
+    | DocumentRemoved
     | RecallSearched
     | ArchivalSearched
     | MessageEdited
@@ -688,6 +744,8 @@ _ALWAYS_EXTERNAL = frozenset(
         "stop_requested",
         "fault_recorded",
         "function_answered",
+        "document_ingested",
+        "document_removed",
         "message_edited",
         "message_deleted",
         "message_restored",

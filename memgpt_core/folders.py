@@ -32,6 +32,9 @@ EXPORTS = ".exports"
 UNREVEALED = frozenset({NEW, "checkpoints", "rows.duckdb", "rows.duckdb.wal", TEMPORARY})
 """What there may be in a folder whose log was not even begun; nothing of it is anybody's work."""
 
+DOCUMENTS = "documents"
+"""The home's cold storage, shared by its agents."""
+
 DELETED = ".deleted"
 """Where an agent's folder goes, by one rename, before its files are removed."""
 

@@ -20,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from memgpt_core import folders
+from memgpt_core.adding import Adding
 from memgpt_core.blueprint import Blueprint, first_events
 from memgpt_core.cards import AgentCard, Cards, Sample, card_of
 from memgpt_core.connection import Connection
@@ -33,6 +34,7 @@ from memgpt_core.log import Log, sync_folder
 from memgpt_core.means import Means
 from memgpt_core.opening import OpenLog
 from memgpt_core.settings import default_home
+from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.vectors import VectorStore
 from memgpt_core.trial import Trials
 from memgpt_core.upkeep import Upkeep
@@ -69,8 +71,11 @@ class Home:
         (path / "agents").mkdir(parents=True, exist_ok=True)
         self._lock = _lock_home(path)
         folders.sweep(path)
+        self._cold = ColdStorage(path / folders.DOCUMENTS)
         self._remove_temporary()
         self.jobs = Jobs()
+        self.adding = Adding(self.jobs, self.open, path)
+        self.adding.sweep(folder.name for folder in (path / "agents").iterdir())
         self.upkeep = Upkeep(self.jobs)
         self._opening = threading.RLock()
         self._open: dict[str, Workspace] = {}
@@ -241,6 +246,7 @@ class Home:
                 clock=clock or self._clock,
                 models=self._models,
                 connection=self.connection,
+                cold=self._cold,
             )
             self._asides[folder.name] = workspace
             yield workspace
@@ -261,7 +267,7 @@ class Home:
         with self._opening:
             workspace = self.open(agent_id)
             state, target = workspace.state(), self._folder(agent_id) / "run.jsonl"
-            if workspace.busy or self.upkeep.busy(agent_id):
+            if workspace.busy or self.upkeep.busy(agent_id) or self.adding.busy(agent_id):
                 raise AgentBusy(f"{state.name} is in the middle of something. Wait for it, then try again.")
             size_bytes = sum(workspace.line_of(seq))
             workspace.close()
@@ -321,6 +327,9 @@ class Home:
                 if workspace.busy or self.upkeep.busy(agent_id):
                     doing = "in the middle of a turn" if workspace.busy else "having its stores looked after"
                     raise AgentBusy(f"{workspace.state().name} is {doing}. Wait for it, or stop it, then delete again.")
+                if self.adding.busy(agent_id):
+                    name = workspace.state().name
+                    raise AgentBusy(f"Documents are being added to {name}. Wait for it, or stop it.")
                 if self.jobs.busy(exporting(agent_id)):
                     raise AgentBusy(f"{workspace.state().name} is being exported. Wait for it, or stop it.")
                 workspace.close(follow=False)
@@ -355,6 +364,7 @@ class Home:
                     clock=self._clock,
                     models=self._models,
                     connection=self.connection,
+                    cold=self._cold,
                 )
             return self._open[agent_id]
 

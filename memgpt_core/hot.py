@@ -14,12 +14,13 @@ from zipfile import BadZipFile
 import numpy as np
 
 from memgpt_core.events import EPOCH
+from memgpt_core.ids import number
 from memgpt_core.queries import day_terms, joined
 from memgpt_core.ranking import VECTORS_CONTEXT, Context
 from memgpt_core.rows import Row
 from memgpt_core.stores.matrix import VectorMatrix
 from memgpt_core.stores.postings import Postings, Stored
-from memgpt_core.stores.versions import COLUMNS, Version, Versions
+from memgpt_core.stores.versions import COLUMNS, Began, Version, Versions
 
 INDEXED_ROLES = ("user", "assistant")
 INDEXED = {"messages": "role IN ('user', 'assistant') AND text <> ''", "passages": "text <> ''"}
@@ -27,8 +28,8 @@ INDEXED = {"messages": "role IN ('user', 'assistant') AND text <> ''", "passages
 
 Query = Callable[[str, Mapping[str, Any]], list[Row]]
 
-FORMAT = 1
-"""Raised when words are cut, or days named, in another way."""
+FORMAT = 2
+"""Raised when words are cut, days named or rows numbered in another way."""
 
 ROWS_AT_ONCE = 20_000
 KEEP_GROWTH = 0.25
@@ -118,23 +119,22 @@ class HotTier:
         span = {"after": hot.position, "to": to}
         rows = self._query(
             f'SELECT id, seq_from, CASE WHEN seq_to <= $to THEN seq_to END AS seq_to, epoch_us("at") AS at_us, '
-            f"{_FIELDS[hot.table]} FROM {hot.table} WHERE text <> '' AND seq_from > $after AND seq_from <= $to "
-            "ORDER BY seq_from",
+            f"{_FIELDS[hot.table]} FROM {hot.table} WHERE text <> '' AND seq_from > $after AND seq_from <= $to",
             span,
         )
         ended = self._query(
-            f"SELECT seq_from, seq_to FROM {hot.table} WHERE text <> '' AND seq_from <= $after AND seq_to > $after "
+            f"SELECT id, seq_from, seq_to FROM {hot.table} WHERE text <> '' AND seq_from <= $after AND seq_to > $after "
             "AND seq_to <= $to",
             span,
         )
+        rows.sort(key=lambda row: (row["seq_from"], number(row["id"])))
         names = Version._fields
         hot.versions.add(Version(**{name: row[name] for name in names}) for row in rows)
         hot.postings.add(
             [_found_by(row) for row in rows],
             [_days(row) for row in rows] if hot.table == "messages" else [()] * len(rows),
         )
-        for row in ended:
-            hot.versions.end(row["seq_from"], row["seq_to"])
+        hot.versions.end((Began(row["id"], row["seq_from"]) for row in ended), (row["seq_to"] for row in ended))
         hot.position = to
 
     # --- the file -------------------------------------------------------------------------------------------

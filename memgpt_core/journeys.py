@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from memgpt_core.errors import EditRefused
 from memgpt_core.events import Event
+from memgpt_core.ids import ITEM
 from memgpt_core.project import ABOUT_CHARS
 
 Rows = Callable[[str, Any], list[dict[str, Any]]]
@@ -26,6 +27,7 @@ EDIT_KINDS = (
     "archival_edited",
     "archival_deleted",
     "archival_restored",
+    "document_removed",
     "message_edited",
     "message_deleted",
     "message_restored",
@@ -120,7 +122,7 @@ def item(text: str) -> Item:
     """
     if text.startswith("block:"):
         return Item("blocks", text.removeprefix("block:"))
-    if text[:1] in ("m", "p") and text[1:].isascii() and text[1:].isdigit():
+    if ITEM.fullmatch(text):
         return Item("messages" if text.startswith("m") else "passages", text)
     raise EditRefused(f"“{text[:60]}” is no block, message or passage.")
 

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.events import Event, Hit
+from memgpt_core.ids import IN_ORDER, seq_of
 from memgpt_core.rows import Row
 
 Select = Callable[[str, Any], list[Row]]
@@ -22,6 +23,7 @@ INTERVALS_MOST = 50
 SEARCHES_AT_ONCE = 2000
 """How many searches of the log are read before the reader is asked whether to go on."""
 
+_NEWEST_FIRST = f'"at" DESC, seq_from DESC, {IN_ORDER}'
 _STOOD = "seq_from <= $n AND (seq_to IS NULL OR seq_to > $n)"
 
 
@@ -103,11 +105,12 @@ def listed(
 ) -> list[Row]:
     """One page of passages: their columns with the text cut to an excerpt, its length `chars` and its `hash`."""
     where, params = wanted.where(n)
-    order = "ASC" if oldest_first else "DESC"
+    # The passages of a document came at once and are read from its beginning, either way.
+    sorting = f'"at", seq_from, {IN_ORDER}' if oldest_first else _NEWEST_FIRST
     return select(
         f"SELECT * REPLACE (substr(text, 1, {EXCERPT_CHARS}) AS text), length(text) AS chars, sha256(text) AS hash "
-        f"FROM (SELECT * FROM passages WHERE seq_from IN (SELECT seq_from FROM passages WHERE {where} "
-        f'ORDER BY "at" {order}, seq_from {order} LIMIT $size OFFSET $first)) ORDER BY "at" {order}, seq_from {order}',
+        f"FROM (SELECT * FROM passages WHERE rowid IN (SELECT rowid FROM passages WHERE {where} "
+        f"ORDER BY {sorting} LIMIT $size OFFSET $first)) ORDER BY {sorting}",
         {**params, "size": size, "first": first},
     )
 
@@ -117,7 +120,7 @@ def whole(select: Select, wanted: PassageFilter, n: int, *, most: int) -> list[R
     where, params = wanted.where(n)
     return select(
         'SELECT id, "at", session, turn, step, author, source, tags, text, seq_from AS version, seq_to AS ended '
-        f'FROM passages WHERE {where} ORDER BY "at" DESC, seq_from DESC LIMIT $most',
+        f"FROM passages WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT $most",
         {**params, "most": most},
     )
 
@@ -125,7 +128,7 @@ def whole(select: Select, wanted: PassageFilter, n: int, *, most: int) -> list[R
 def ids(select: Select, wanted: PassageFilter, n: int, *, most: int) -> list[str]:
     """The ids of what passes, newest first."""
     where, params = wanted.where(n)
-    sql = f'SELECT id FROM passages WHERE {where} ORDER BY "at" DESC, seq_from DESC LIMIT $most'
+    sql = f"SELECT id FROM passages WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT $most"
     return [row["id"] for row in select(sql, {**params, "most": most})]
 
 
@@ -187,7 +190,7 @@ def told_in(select: Select, row: Row, n: int) -> list[Row]:
         "SELECT id, role, kind, substr(text, 1, 400) AS text, step FROM messages "
         f"WHERE turn = $turn AND step <= $step AND id <> '' AND seq_from < $seq AND {_STOOD} AND "
         "kind IN ('trigger_received', 'model_replied') ORDER BY seq_from DESC LIMIT 4",
-        {"turn": row["turn"], "step": row["step"], "seq": int(row["id"][1:]), "n": n},
+        {"turn": row["turn"], "step": row["step"], "seq": seq_of(row["id"]), "n": n},
     )
 
 

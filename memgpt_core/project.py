@@ -44,6 +44,34 @@ COLUMNS: dict[str, dict[str, str]] = {
         "tags": "VARCHAR[]",
         "source": "VARCHAR",
         "author": "VARCHAR",
+        "document": "VARCHAR",
+        "title_path": "VARCHAR",
+    },
+    "documents": {
+        "id": "VARCHAR",
+        "seq_from": "BIGINT",
+        "seq_to": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "session": "INTEGER",
+        "turn": "INTEGER",
+        "step": "INTEGER",
+        "name": "VARCHAR",
+        "media": "VARCHAR",
+        "title": "VARCHAR",
+        "extract": "VARCHAR",
+        "bytes": "BIGINT",
+        "chars": "BIGINT",
+        "pages": "INTEGER",
+        "passages": "INTEGER",
+        "sections": "INTEGER",
+        "raw": "VARCHAR",
+        "text": "VARCHAR",
+        "manifest": "VARCHAR",
+        "extractor": "INTEGER",
+        "splitter": "INTEGER",
+        "notes": "VARCHAR[]",
+        "tags": "VARCHAR[]",
+        "author": "VARCHAR",
     },
     "residency": {
         "item": "VARCHAR",
@@ -108,11 +136,15 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 `events.about` is what the event is about: a block's label, a message's or passage's id, a function's or
 note's name, a search's query, a trigger's cause, the reason a turn ended. `events.tokens` is what it put into
-main context (a flush: what it freed). `prompts` and `replies` are one row a model call, in the same order but
-for calls that failed; their token counts are ours in `prompts` and the model server's in `replies`.
+main context (a flush: what it freed). `passages.document` is the document a passage is of, else empty, and
+`title_path` the headings it stands under there. Where in the document it stands is in the manifest of the version:
+a paragraph more at its beginning moves all passages and changes none.
+
+`prompts` and `replies` are one row a model call, in the same order but for calls that failed; their token counts are
+ours in `prompts` and the model server's in `replies`.
 """
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when `COLUMNS` or the meaning of a row changes; a store of another version is rebuilt."""
 
 
@@ -150,7 +182,32 @@ class Reopen(NamedTuple):
     changes: Mapping[str, Any] = MappingProxyType({})
 
 
-Change = Insert | Revise | Close | Reopen
+class Files(NamedTuple):
+    """What cold storage has of one version of a document, each by its sha256."""
+
+    raw: str
+    text: str
+    manifest: str
+
+
+class Unfold(NamedTuple):
+    """The standing passages of a document become those of a manifest, with None none at all.
+
+    Those that are new begin at `seq` as `row` with their own id, text and titles; those that are not in it end there.
+    """
+
+    document: str
+    seq: int
+    files: Files | None
+    row: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def table(self) -> str:
+        """Where its rows stand."""
+        return "passages"
+
+
+Change = Insert | Revise | Close | Reopen | Unfold
 
 ROLES = {
     "trigger_received": "system",
@@ -215,6 +272,8 @@ def _archival_inserted(before: State, event: Any) -> list[Change]:
         "tags": list(event.tags),
         "source": event.source,
         "author": event.author,
+        "document": "",
+        "title_path": "",
     }
     return [Insert("passages", row)]
 
@@ -233,6 +292,28 @@ def _archival_restored(before: State, event: Any) -> list[Change]:
     if event.tags is not None:
         changes["tags"] = list(event.tags)
     return [Reopen("passages", event.passage, event.seq, changes)]
+
+
+def _document_ingested(before: State, event: Any) -> list[Change]:
+    columns = {name: getattr(event, name) for name in COLUMNS["documents"] if name not in _STAMPED}
+    columns |= {**_when(event), "notes": list(event.notes), "tags": list(event.tags)}
+    passage = {"seq_from": event.seq, "seq_to": None, **_when(event), "tags": list(event.tags), "source": event.name}
+    unfold = Unfold(
+        event.id,
+        event.seq,
+        Files(event.raw, event.text, event.manifest),
+        {**passage, "author": event.author, "document": event.id},
+    )
+    if event.document:
+        return [Revise("documents", event.document, event.seq, columns), unfold]
+    return [Insert("documents", {"id": event.id, "seq_from": event.seq, "seq_to": None, **columns}), unfold]
+
+
+_STAMPED = frozenset({"id", "seq_from", "seq_to"})
+
+
+def _document_removed(before: State, event: Any) -> list[Change]:
+    return [Close("documents", "id", (event.document,), event.seq), Unfold(event.document, event.seq, None)]
 
 
 ABOUT_CHARS = 200
@@ -370,5 +451,7 @@ _CHANGES: dict[str, Callable[[State, Any], list[Change]]] = {
     "archival_edited": _archival_edited,
     "archival_deleted": _archival_deleted,
     "archival_restored": _archival_restored,
+    "document_ingested": _document_ingested,
+    "document_removed": _document_removed,
 }
 """What a kind changes beside its row in `events` and the message it queues."""

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from memgpt_core.documents.manifest import nothing_kept
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.errors import MemscopeError, StoreBroken
 from memgpt_core.events import Event
@@ -31,6 +32,7 @@ from memgpt_core.scope import Scope
 from memgpt_core.search import BOTH, EMBED_IN_SEARCH, WORDS, Found, How, Search, SignalsWanted, WhyNot
 from memgpt_core.similarity import EMBED_BATCH, INDEXED, INDEXED_ROLES, Similarity
 from memgpt_core.state import State
+from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.index import LanceIndex
 from memgpt_core.stores.recall import RecallStore, forget
 from memgpt_core.stores.vectors import VectorStore
@@ -78,12 +80,23 @@ class Projections:
         StoreBroken: the row store can be neither opened nor made.
     """
 
-    def __init__(self, folder: Path, vectors: VectorStore, embedder: Embedder | None, *, read: Reader) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        vectors: VectorStore,
+        embedder: Embedder | None,
+        *,
+        read: Reader,
+        documents: ColdStorage | None = None,
+    ) -> None:
+        """Open the stores in `folder`; `documents` is the home's cold storage, for what the log names of it."""
         self.folder = folder
+        self.documents = documents
+        self._opens = documents.open if documents else nothing_kept
         self._read = read
         self._vectors = vectors
         self._embedder = embedder
-        self._rows = RecallStore(folder / "rows.duckdb")
+        self._rows = RecallStore(folder / "rows.duckdb", self._opens)
         self.rebuilt_because = self._rows.rebuilt_because
         self._hot = HotTier(folder, self._select, embedder.dim if embedder else 0)
         self._similarity = Similarity(vectors, embedder, self._select, self._hot) if embedder else None
@@ -423,7 +436,7 @@ class Projections:
         with self._draining:
             self._rows.close()
             forget(self._rows.path)
-            self._rows = RecallStore(self._rows.path)
+            self._rows = RecallStore(self._rows.path, self._opens)
             self._hot.forget()
 
     # --- the vectors --------------------------------------------------------------------------------

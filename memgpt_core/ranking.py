@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgpt_core.events import Hit
+from memgpt_core.ids import number
 
 SHORTLIST = 400
 """How many candidates each signal brings to the final ranking; the others follow it, newest first."""
@@ -145,7 +146,7 @@ class Signals(NamedTuple):
 
 def age(id: str) -> int:
     """What ids are ordered by when nothing else decides: a later item comes first."""
-    return -int(id[1:])
+    return -number(id)
 
 
 def fuse(signals: Signals, best: float, weigh: Weights) -> list[Hit]:

@@ -2,23 +2,45 @@
 
 The reference the real stores are compared with (`verify`, tests) and the one that folds a batch before it
 reaches a disk. Knows the versions of rows; does not know events, files or any database.
+
+The passages of a document are unfolded here from its manifest: one event brings them all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from memgpt_core.project import COLUMNS, Change, Insert, Reopen, Revise
+from memgpt_core.documents.manifest import EMPTY, Manifest, Open, Opened, nothing_kept
+from memgpt_core.errors import DocumentMissing
+from memgpt_core.project import COLUMNS, Change, Insert, Reopen, Revise, Unfold
 
 Row = dict[str, Any]
 
-KEYS: dict[str, str] = {"messages": "id", "passages": "id", "residency": "carrier"}
+KEYS: dict[str, str] = {"messages": "id", "passages": "id", "documents": "id", "residency": "carrier"}
 """The column by which the open rows of a table are found again; rows of the other tables never end."""
 
 
-class MemoryRows:
-    """Every version of every row, in the order they began."""
+def opened(open: Open, change: Unfold) -> Opened:
+    """What a document's passages become; nothing when its files are not there, which `verify` says."""
+    try:
+        return open(*change.files) if change.files else Opened(EMPTY, "")
+    except DocumentMissing:
+        return Opened(EMPTY, "")
 
-    def __init__(self) -> None:
+
+def unfolded(change: Unfold, found: Opened) -> Iterator[Row]:
+    """The rows of the passages that a document's version brings."""
+    manifest: Manifest = found.manifest
+    for one, text in zip(manifest.passages, manifest.texts(found.text), strict=True):
+        if not one.born:
+            yield {**change.row, "id": one.id(change.seq), "text": text, "title_path": manifest.title_path(one)}
+
+
+class MemoryRows:
+    """Every version of every row, in the order they began; passages of documents come from where `open` reads."""
+
+    def __init__(self, open: Open = nothing_kept) -> None:
+        self._open_document = open
+        self._of_document: dict[str, list[str]] = {}
         self._tables: dict[str, list[Row]] = {name: [] for name in COLUMNS}
         self._open: dict[str, dict[str, list[Row]]] = {name: {} for name in KEYS}
         self._last: dict[str, dict[str, Row]] = {name: {} for name in KEYS}
@@ -33,6 +55,8 @@ class MemoryRows:
                     self._begin(change.table, {**row, **change.changes, "seq_from": change.seq, "seq_to": None})
             elif isinstance(change, Reopen):
                 self._reopen(change)
+            elif isinstance(change, Unfold):
+                self._unfold(change)
             else:
                 if change.column != KEYS[change.table]:
                     raise KeyError(f"{change.table} is closed by {KEYS[change.table]}, not by {change.column}")
@@ -70,6 +94,19 @@ class MemoryRows:
         self._last[table][key] = row
         if row["seq_to"] is None:
             self._open[table].setdefault(key, []).append(row)
+
+    def _unfold(self, change: Unfold) -> None:
+        found = opened(self._open_document, change)
+        kept = {one.id(change.seq) for one in found.manifest.passages}
+        of_document = self._of_document.get(change.document, [])
+        for id in of_document:
+            if id not in kept:
+                self._end("passages", id, change.seq)
+        added = list(unfolded(change, found))
+        for row in added:
+            self._begin("passages", {column: row[column] for column in COLUMNS["passages"]})
+        # Also those that have ended: a person may bring one back by hand.
+        self._of_document[change.document] = [*of_document, *(row["id"] for row in added)]
 
     def _reopen(self, change: Reopen) -> None:
         last = self._last[change.table].get(change.id)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from memgpt_core.events import Hit
 from memgpt_core.hot import INDEXED_ROLES, HotTable, HotTier, Query
+from memgpt_core.ids import number
 from memgpt_core.queries import Asked, Phrase, asked
 from memgpt_core.ranking import (
     SHORTLIST,
@@ -167,10 +168,10 @@ class Search:
         vector = self._vector(query, how)
         with self._hot.lock:
             hot = self._hot.tables[scope.table]
-            standing = hot.versions.standing(scope.n, (), ()) & (hot.versions.column("born") == int(id[1:]))
+            standing = hot.versions.standing(scope.n, (), ()) & (hot.versions.column("born") == number(id))
             places = np.flatnonzero(standing)
             if not len(places):
-                known = int(id[1:]) in hot.versions.column("born")
+                known = number(id) in hot.versions.column("born")
                 gone = "It was deleted" if known else "There is no such row, or it has no text,"
                 return WhyNot(id, None, None, 0, f"{gone} as of event {scope.n:,}.")
             if kept_out := self._filters(scope, id):
@@ -269,12 +270,14 @@ class Search:
         for term in phrase.terms:
             places = np.intersect1d(places, hot.postings.of(term)[0], assume_unique=True)
         places = places[-PHRASE_ROWS_MOST:]
-        began = hot.versions.column("seq_from")[places]
+        began = hot.versions.began(places)
         rows = self._query(
-            f"SELECT seq_from, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs))", {"seqs": began.tolist()}
+            f"SELECT id, seq_from, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs)) AND "
+            "id IN (SELECT unnest($ids))",
+            {"seqs": [one.seq_from for one in began], "ids": [one.id for one in began]},
         )
-        having = {row["seq_from"] for row in rows if phrase.stands_in(row["text"])}
-        return places[np.isin(began, list(having))]
+        having = {(row["id"], row["seq_from"]) for row in rows if phrase.stands_in(row["text"])}
+        return places[np.array([one in having for one in began], np.bool_)]
 
     # --- the scope --------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from memgpt_core.queries import PIECE_CHARS, pieces
 from memgpt_core.ranking import SEMANTIC, weights
 from memgpt_core.stores.matrix import NEAR, NO_COSINE, Cosines, Vector, VectorMatrix
 from memgpt_core.stores.vectors import VectorStore, text_hash
-from memgpt_core.stores.versions import NONE, Mask, Places
+from memgpt_core.stores.versions import NONE, Began, Mask, Places
 
 EMBED_BATCH = 256
 QUERIES_KEPT = 256
@@ -173,13 +173,14 @@ class Similarity:
         # (Bytes: two or three a sign that a piece counts as three.)
         long = f"CASE WHEN 3 * strlen(text) > {2 * PIECE_CHARS} THEN text END" if self._splits else "NULL"
         found = self._query(
-            f"SELECT seq_from, sha256(text) AS hash, {long} AS long FROM {table} "
-            f"WHERE {INDEXED[table]} AND seq_from > $after AND seq_from <= $position ORDER BY seq_from",
+            f"SELECT id, seq_from, sha256(text) AS hash, {long} AS long FROM {table} "
+            f"WHERE {INDEXED[table]} AND seq_from > $after AND seq_from <= $position",
             {"after": matrix.position, "position": position},
         )
         hashes: list[str] = []
-        for row in found:
-            place = matrix.versions.place(row["seq_from"])
+        places = matrix.versions.places(Began(row["id"], row["seq_from"]) for row in found)
+        for at in np.argsort(places, kind="stable").tolist():
+            place, row = int(places[at]), found[at]
             if place != NONE:
                 of_pieces = _hashes(row["hash"], row["long"])
                 matrix.add(place, of_pieces)
@@ -190,17 +191,18 @@ class Similarity:
 
     # --- embedding --------------------------------------------------------------------------------------------
 
-    def _wanted(self, table: str) -> list[int]:
-        """Events at which texts began that lack a vector and were not refused."""
+    def _wanted(self, table: str) -> list[Began]:
+        """The versions whose texts lack a vector and were not refused."""
         matrix = self._matrices()[table]
-        began = matrix.versions.column("seq_from")
         lacking = matrix.lacking().items()
-        return [int(began[at]) for at, hashes in lacking if not all(hash in self.refused for hash in hashes)]
+        wanted = [at for at, hashes in lacking if not all(hash in self.refused for hash in hashes)]
+        return matrix.versions.began(np.array(wanted, np.int64))
 
-    def _embed(self, table: str, seqs: Sequence[int]) -> None:
+    def _embed(self, table: str, began: Sequence[Began]) -> None:
         found = self._query(
-            f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs))",
-            {"seqs": list(seqs)},
+            f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs)) AND "
+            "id IN (SELECT unnest($ids))",
+            {"seqs": [one.seq_from for one in began], "ids": [one.id for one in began]},
         )
         if not found:
             return

@@ -151,6 +151,7 @@ class State(BaseModel):
 
     messages: int = 0
     passages: int = 0
+    documents: int = 0
     flushes: int = 0
     faults: int = 0
     calls: int = 0
@@ -459,6 +460,17 @@ def _archival_restored(state: State, event: Any) -> _Changes:
     return {"passages": state.passages + 1}
 
 
+def _document_ingested(state: State, event: Any) -> _Changes:
+    return {
+        "documents": state.documents + (not event.document),
+        "passages": state.passages + event.added - event.ended,
+    }
+
+
+def _document_removed(state: State, event: Any) -> _Changes:
+    return {"documents": state.documents - 1, "passages": state.passages - event.passages}
+
+
 def _message_edited(state: State, event: Any) -> _Changes:
     tokens, clip = event.measured.tokens or 0, _clip_of(event)
     return {
@@ -541,6 +553,8 @@ _MEANINGS: dict[str, Callable[[State, Any], _Changes]] = {
     "archival_edited": _nothing,
     "archival_deleted": _archival_deleted,
     "archival_restored": _archival_restored,
+    "document_ingested": _document_ingested,
+    "document_removed": _document_removed,
     "recall_searched": _nothing,
     "archival_searched": _nothing,
     "message_edited": _message_edited,

@@ -26,6 +26,11 @@ def count(text: str) -> int:
 
 def estimate(text: str) -> int:
     """Tokens of `text` estimated from its pieces; 0 for the empty text, else at least 1."""
+    return max(1, round(weight(text))) if text else 0
+
+
+def weight(text: str) -> float:
+    """The estimate before it is rounded: what stretches of a longer text weigh can be added up."""
     cost = 0.0
     for match in _PIECE.finditer(text):
         kind, size = match.lastgroup, match.end() - match.start()
@@ -40,7 +45,7 @@ def estimate(text: str) -> int:
             cost += 0.9 + 0.12 * (size - 1)
         else:
             cost += 0.9 if kind == "lines" else 0.8
-    return max(1, round(cost)) if text else 0
+    return cost
 
 
 _COUNTER: ContextVar[Callable[[str], int]] = ContextVar("counter", default=estimate)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from memgpt_core.documents.manifest import nothing_kept
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.events import Event
 from memgpt_core.project import COLUMNS, project
@@ -22,6 +23,7 @@ from memgpt_core.stores.vectors import Vector, fault_of, text_hash
 IDENTITY: dict[str, tuple[str, ...]] = {
     "messages": ("id", "seq_from"),
     "passages": ("id", "seq_from"),
+    "documents": ("id", "seq_from"),
     "residency": ("item", "carrier", "how", "seq_from"),
     **dict.fromkeys(("events", "prompts", "replies"), ("seq_from",)),
 }
@@ -57,12 +59,17 @@ def verify(events: Iterable[Event], projections: Projections) -> list[Difference
         LogCorrupt: a line of the log cannot be read.
     """
     seen = projections.status().index_seq
-    rows = MemoryRows()
+    documents = projections.documents
+    rows = MemoryRows(documents.open if documents else nothing_kept)
     state = INITIAL
+    found: list[Difference] = []
     for event in events:
+        if documents and event.kind == "document_ingested":
+            faults = documents.faults(event.raw, event.text, event.manifest)
+            found += [Difference("cold storage", "documents", event.name, fault) for fault in faults]
         rows.take(project(state, event))
         state = apply(state, event)
-    found = list(_vector_differences(rows, projections, seen))
+    found += list(_vector_differences(rows, projections, seen))
     projections.flush()
     found += _row_differences(rows, projections)
     found += _index_differences(rows, projections)

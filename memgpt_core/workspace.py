@@ -15,6 +15,7 @@ from memgpt_core.agent import Agent
 from memgpt_core.bookmarks import Bookmarks
 from memgpt_core.configuration import reconfigured
 from memgpt_core.connection import Connection
+from memgpt_core.documents.intake import Documents
 from memgpt_core.edits import Edits
 from memgpt_core.errors import AgentBusy, EditRefused, LogClosed, ModelUnavailable
 from memgpt_core.events import (
@@ -27,7 +28,7 @@ from memgpt_core.events import (
     TurnResumed,
     clean,
 )
-from memgpt_core.folders import named
+from memgpt_core.folders import DOCUMENTS, named
 from memgpt_core.forking import make_fork
 from memgpt_core.journal import Journal, utc_now
 from memgpt_core.llm.base import ChatModel
@@ -46,6 +47,7 @@ from memgpt_core.search import Found
 from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.state import Asked, Provenance, State
 from memgpt_core.stores import sandbox
+from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.sandbox import Answer
 from memgpt_core.stores.vectors import VectorStore
 from memgpt_core.tokens import count
@@ -65,10 +67,12 @@ class Workspace:
         clock: Callable[[], datetime] = utc_now,
         models: dict[str, ChatModel] | None = None,
         connection: Connection | None = None,
+        cold: ColdStorage | None = None,
     ) -> None:
         """Open the agent in `folder`; a turn that a killed process left open is ended as interrupted.
 
-        `models` are the built-in ones by name; every other name is a model of the `connection`'s server.
+        `cold` is the home's cold storage, where its documents are; without it, `documents/` of the home `folder` is
+        in. `models` are the built-in ones by name; every other name is a model of the `connection`'s server.
 
         Raises:
             OSError: there is no log, or it cannot be opened.
@@ -83,6 +87,7 @@ class Workspace:
         self._connection = connection
         self._means = Means(connection)
         self._vectors = vectors
+        self._cold = cold or ColdStorage(folder.parent.parent / DOCUMENTS)
         self._watch = Watch()
         self._past = Past(self._open)
         self.bookmarks = Bookmarks(folder, clock=clock)
@@ -96,6 +101,7 @@ class Workspace:
             sinks=(self._take, self._open.checkpoint, self._noticed),
         )
         self.edits = Edits(self._journal, lambda: self.projections, self._counting, self.state)
+        self.documents = Documents(self._journal, lambda: self.projections, self._counting, self.state, self._cold)
         agent = Agent(self._journal, self._model, self, progress=self._watch)
         self._turns = Turns(self.agent_id, agent, self._journal, self._open.log, self._means, self._watch)
         if not self._open.log.fault:
@@ -326,8 +332,15 @@ class Workspace:
                     for text, tags in passages[at : at + 500]
                 ]
             )
-        told = f"Upload finished: {name}, {len(passages)} passages are now in archival storage."
-        self._turns.start(TriggerReceived(cause="upload", text=told))
+        self.tell_upload(f"Upload finished: {name}, {len(passages)} passages are now in archival storage.")
+
+    def tell_upload(self, text: str) -> None:
+        """Tell the agent that something was uploaded, in a turn of its own.
+
+        Raises:
+            AgentBusy, LogClosed: as `send`.
+        """
+        self._turns.start(TriggerReceived(cause="upload", text=text))
 
     def review_session(self) -> None:
         """Have the agent reread the present session and rewrite its blocks, now.
@@ -506,7 +519,13 @@ class Workspace:
         return self._means.counting(self._journal.state)
 
     def _open_projections(self, embedder: str) -> Projections:
-        projections = Projections(self.folder, self._vectors, self._means.embedder(embedder), read=self._open.log.read)
+        projections = Projections(
+            self.folder,
+            self._vectors,
+            self._means.embedder(embedder),
+            read=self._open.log.read,
+            documents=self._cold,
+        )
         projections.catch_up(self._open.states_from)
         return projections
 

@@ -24,6 +24,7 @@ FLOORS: dict[str, int] = {
             "functions",
             "project",
             "rows",
+            "ids",
             "ranking",
             "queries",
             "instructions",
@@ -71,6 +72,12 @@ FLOORS: dict[str, int] = {
         ),
         3,
     ),
+    **dict.fromkeys(
+        ("sentences", "documents.parts", "documents.splitting", "documents.outline", "documents.manifest"), 1
+    ),
+    **dict.fromkeys(("documents.library", "documents.intake"), 3),
+    **dict.fromkeys(("documents.decoding", "documents.plain_text"), 1),
+    **dict.fromkeys(("documents.extraction", "documents.markdown_text"), 2),
     "message_search": 3,
     **dict.fromkeys(
         (
@@ -104,7 +111,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("interchange.importing", "interchange.exporting"), 4),
     **dict.fromkeys(("interchange.incoming", "interchange.uploads"), 4),
     **dict.fromkeys(("interchange.outgoing", "interchange.commands"), 6),
-    **dict.fromkeys(("workspace", "home", "upkeep", "counterfactual", "supposing"), 4),
+    **dict.fromkeys(("workspace", "home", "upkeep", "adding", "counterfactual", "supposing"), 4),
     **dict.fromkeys(("sharing", "__main__"), 6),
 }
 """The floor of each module. `similarity` joins the vectors of two stores, so it stands above them; a shared file
@@ -124,6 +131,7 @@ VENDORS: dict[str, set[str]] = {
     "httpx": {"memgpt_core/llm/ollama_http.py"},
     "ollama": {"memgpt_core/llm/ollama_server.py"},
     "filelock": {"memgpt_core/home.py"},
+    "markdown_it": {"memgpt_core/documents/markdown_text.py"},
     "streamlit": {"app.py", "pages/"},
     "plotly": {"memgpt_core/views/", "pages/"},
 }
@@ -144,7 +152,7 @@ def floor(module: str) -> int | None:
         return 2
     if top == "llm" and rest.startswith(("demo", "ollama", "vocabulary")):
         return 1 if rest.startswith("demo") else 2
-    if not rest and top in ("", "llm", "embedding", "stores", "interchange"):
+    if not rest and top in ("", "llm", "embedding", "stores", "interchange", "documents"):
         return None
     raise AssertionError(f"memgpt_core.{module} has no floor: give it one in FLOORS")
 

@@ -5,7 +5,7 @@ import pytest
 
 from memgpt_core.ranking import Context
 from memgpt_core.stores.matrix import NO_COSINE, VectorMatrix
-from memgpt_core.stores.versions import NONE, Version, Versions
+from memgpt_core.stores.versions import NONE, Began, Version, Versions
 
 DIM = 16
 CONTEXT = Context(before=0.5, after=0.2)
@@ -63,7 +63,7 @@ def test_neighbours_change_with_the_event_and_what_is_left_out() -> None:
     versions = chat([1, 1, 1, 1])
     matrix = filled(versions, vectors)
     later = matrix.exact(np.arange(4), query, *versions.beside(99, ()))
-    versions.end(1, 50)
+    versions.end([Began("m1", 1)], [50])
     without = versions.beside(60, ())
     assert without[0].tolist() == [NONE, NONE, 0, 2]
     expected = mixed(vectors, [NONE, NONE, 0, 2], [2, NONE, 3, NONE]) @ query
@@ -75,7 +75,7 @@ def test_neighbours_change_with_the_event_and_what_is_left_out() -> None:
 def test_other_roles_have_no_neighbours_and_a_corrected_message_keeps_its_place() -> None:
     versions = chat([1, 1, 1], ["user", "function", "assistant"])
     versions.add([Version("m0", 7, None, 7, "user", 1)])
-    versions.end(0, 7)
+    versions.end([Began("m0", 0)], [7])
     before, after = versions.beside(9, ())
     assert (before.tolist(), after.tolist()) == ([NONE, NONE, 3, NONE], [NONE, NONE, NONE, 2])
 

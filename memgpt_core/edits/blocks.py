@@ -15,13 +15,14 @@ from memgpt_core.blueprint import BlockPlan, explain
 from memgpt_core.edits.hand import Hand
 from memgpt_core.errors import EditRefused, StaleEdit
 from memgpt_core.events import BlockDefined, BlockDeleted, BlockRenamed, Event, Measured, WorkingContextEdited, clean
+from memgpt_core.ids import ITEM
 from memgpt_core.memory_functions import check_block_text, edited
 from memgpt_core.prompt import render_block
 from memgpt_core.queue_manager import fixed_tokens, pinned_tokens, refusal
 from memgpt_core.state import Block, State, fold
 from memgpt_core.tokens import count
 
-RESERVED = re.compile(r"instructions|schemas|summary|template|[mp][0-9]+")
+RESERVED = re.compile(rf"instructions|schemas|summary|template|{ITEM.pattern}")
 """Labels that parts of main context and items have already (`prompt.recount`)."""
 
 _MADE = ("block_defined", "block_deleted", "working_context_edited")

@@ -3,13 +3,13 @@
 Knows how a decision is made and refused; does not know what is edited.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from memgpt_core.errors import EditRefused, StaleEdit, StoreBroken
 from memgpt_core.events import Event, TriggerReceived
+from memgpt_core.ids import ITEM
 from memgpt_core.journal import Journal
 from memgpt_core.projections import Projections
 from memgpt_core.queue_manager import fit
@@ -126,7 +126,7 @@ def checked_ids(ids: Iterable[str], letter: str) -> list[str]:
     found = list(dict.fromkeys(ids))
     if not found:
         raise EditRefused(f"No {one} is chosen.")
-    wrong = [id for id in found if not re.fullmatch(rf"{letter}[0-9]+", id)]
+    wrong = [id for id in found if not (ITEM.fullmatch(id) and id.startswith(letter))]
     if wrong:
         raise EditRefused(f"'{wrong[0][:40]}' is no id of a {one}; {many} are called {letter}1, {letter}2 and so on.")
     return found

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from memgpt_core.edits.hand import BATCH, Hand, capital, checked_ids, named
 from memgpt_core.errors import EditRefused
 from memgpt_core.events import ArchivalDeleted, ArchivalEdited, ArchivalInserted, ArchivalRestored, Event, clean
+from memgpt_core.ids import number
 from memgpt_core.rows import Row
 from memgpt_core.state import State
 
@@ -149,11 +150,10 @@ class PassageEdits(Hand):
             "past AS (SELECT id, text, tags FROM passages WHERE seq_from <= ? AND (seq_to IS NULL OR seq_to > ?)) "
             "SELECT coalesce(now.id, past.id) AS id, now.text AS now, past.text AS then, now.tags AS now_tags, "
             "past.tags AS then_tags, now.seq_from AS seq FROM now FULL JOIN past ON now.id = past.id "
-            "WHERE now.id IS NULL OR past.id IS NULL OR now.text <> past.text OR now.tags <> past.tags "
-            "ORDER BY CAST(substr(coalesce(now.id, past.id), 2) AS BIGINT)",
+            "WHERE now.id IS NULL OR past.id IS NULL OR now.text <> past.text OR now.tags <> past.tags",
             [n, n],
         )
-        return [_restoration(row) for row in rows]
+        return [_restoration(row) for row in sorted(rows, key=lambda row: number(row["id"]))]
 
     def restore_archival(self, n: int) -> int:
         """Put archival storage back to how it was just after event `n`: one event per changed passage; how many.

@@ -5,20 +5,13 @@ says "No summary" would leave the agent with nothing to go on; a few of the sent
 construction and hold the names and dates that a search needs. Pure.
 """
 
-import re
 from collections.abc import Iterable
 from datetime import date
 
+from memgpt_core.sentences import sentences, worth
 from memgpt_core.tokens import count
 
 MARK = "Not a summary by a model: sentences picked from them, newest last."
-SENTENCE_CHARS = 200
-TELLING_CHARS = 40
-"""A shorter sentence is seldom more than a nod."""
-
-_SENTENCE = re.compile(r"[^.!?\n]*[^\W_][^.!?\n]*(?:[.!?](?!\s|$)[^.!?\n]*)*[.!?]?")
-_FIRST_PERSON = re.compile(r"\b(?:I|I'\w+|my|mine|we|our|me)\b")
-_NAME_OR_NUMBER = re.compile(r"(?<=\s)[A-Z][a-z]+|\d+")
 
 
 def extract(before: str, said: Iterable[tuple[date, str, str]], cap_tokens: int) -> str:
@@ -43,18 +36,10 @@ def extract(before: str, said: Iterable[tuple[date, str, str]], cap_tokens: int)
 
 def _line(day: date, who: str, text: str) -> str:
     """The best sentence of a message with its day and who said it; empty when there is none."""
-    sentences = [" ".join(found[0].split()) for found in _SENTENCE.finditer(text[: 20 * SENTENCE_CHARS])]
-    whole = [sentence for sentence in sentences if 12 <= len(sentence) <= SENTENCE_CHARS]
-    if not whole:
-        return ""
-    return f"{day} {who}: {max(whole, key=_worth_of_sentence)}"
+    best = max(sentences(text), key=worth, default="")
+    return f"{day} {who}: {best}" if best else ""
 
 
 def _worth(line: str) -> int:
     who, _, sentence = line.partition(": ")
-    return _worth_of_sentence(sentence) + 2 * who.endswith(" user")
-
-
-def _worth_of_sentence(sentence: str) -> int:
-    said = 2 * bool(_FIRST_PERSON.search(sentence)) + min(3, len(_NAME_OR_NUMBER.findall(sentence)))
-    return said + (len(sentence) >= TELLING_CHARS) - 2 * sentence.endswith("?")
+    return worth(sentence) + 2 * who.endswith(" user")

@@ -10,22 +10,26 @@ index, no foreign key, schema changes only at the start.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
+from memgpt_core.documents.manifest import Open, nothing_kept
 from memgpt_core.errors import StoreBroken
 from memgpt_core.failpoints import failpoint
-from memgpt_core.project import COLUMNS, SCHEMA_VERSION, Change, Close, Insert, Reopen
-from memgpt_core.rows import KEYS, MemoryRows, Row
+from memgpt_core.project import COLUMNS, SCHEMA_VERSION, Change, Close, Insert, Reopen, Unfold
+from memgpt_core.rows import KEYS, MemoryRows, Row, opened, unfolded
 from memgpt_core.settings import ENGINE_VERSION
 
 Batch = Sequence[tuple[int, Sequence[Change]]]
 """(seq, changes of that event), in order of seq."""
+
+UNFOLDED_AT_ONCE = 8192
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ARROW = {
@@ -99,8 +103,9 @@ class RecallStore:
         StoreBroken: the file can be neither used nor replaced.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, open: Open = nothing_kept) -> None:
         self.path = path
+        self._open = open
         self.rebuilt_because = ""
         self._write = threading.Lock()
         reused = self._reuse() if path.exists() else None
@@ -126,12 +131,13 @@ class RecallStore:
                 )
             self._check_file()
             try:
-                self._commit(fresh)
+                for part in _parts(fresh):
+                    self._commit(part)
+                    self.position = part[-1][0]
             except FAULTS as error:
                 # A commit that failed may yet be on disk: what the file says is what was taken.
                 self.position = self._stored_position()
                 raise self._broken(error) from error
-            self.position = fresh[-1][0]
 
     def query(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """The rows of a SELECT, as dicts; `params` fill its `?` or `$name` marks.
@@ -213,6 +219,8 @@ class RecallStore:
             cursor.begin()
             try:
                 stored, folded = self._fold(cursor, fresh)
+                for change in _unfolding(fresh):
+                    self._unfold(cursor, change)
                 for table in COLUMNS:
                     self._end_rows(cursor, table, stored.get(table, ()), folded)
                     self._add_rows(cursor, table, folded.table(table)[len(stored.get(table, ())) :])
@@ -237,7 +245,7 @@ class RecallStore:
         reopened: dict[str, set[str]] = {}
         for _, changes in fresh:
             for change in changes:
-                if not isinstance(change, Insert):
+                if not isinstance(change, Insert | Unfold):
                     keys = change.values if isinstance(change, Close) else (change.id,)
                     touched.setdefault(change.table, set()).update(keys)
                 if isinstance(change, Reopen):
@@ -261,8 +269,23 @@ class RecallStore:
             for row in rows:
                 folded.adopt(table, row)
         for _, changes in fresh:
-            folded.take(changes)
+            folded.take(change for change in changes if not isinstance(change, Unfold))
         return stored, folded
+
+    def _unfold(self, cursor: duckdb.DuckDBPyConnection, change: Unfold) -> None:
+        """A document's passages become those of its manifest: some thousand rows at a time."""
+        found = opened(self._open, change)
+        cursor.register(
+            "kept", pa.table({"id": pa.array([one.id(change.seq) for one in found.manifest.passages], pa.string())})
+        )
+        cursor.execute(
+            "UPDATE passages SET seq_to = ? WHERE document = ? AND seq_to IS NULL AND id NOT IN (SELECT id FROM kept)",
+            [change.seq, change.document],
+        )
+        cursor.unregister("kept")
+        rows = unfolded(change, found)
+        while some := list(islice(rows, UNFOLDED_AT_ONCE)):
+            self._add_rows(cursor, "passages", some)
 
     @staticmethod
     def _end_rows(cursor: duckdb.DuckDBPyConnection, table: str, stored: Sequence[int], folded: MemoryRows) -> None:
@@ -295,6 +318,21 @@ class RecallStore:
             f"{self.path.name} could not be used ({_first_line(error)}). Nothing is lost: free disk space if it is "
             "full, or rebuild the stores from the log."
         )
+
+
+def _parts(fresh: Batch) -> Iterator[Batch]:
+    """A batch in pieces that can be folded alone: a document's passages are no part of what is folded in memory."""
+    start = 0
+    for at, (_, changes) in enumerate(fresh):
+        if any(isinstance(change, Unfold) for change in changes):
+            yield from (part for part in (fresh[start:at], fresh[at : at + 1]) if part)
+            start = at + 1
+    if fresh[start:]:
+        yield fresh[start:]
+
+
+def _unfolding(fresh: Batch) -> Iterator[Unfold]:
+    return (change for _, changes in fresh for change in changes if isinstance(change, Unfold))
 
 
 def _rows_until(table: str, columns: Mapping[str, str]) -> str:

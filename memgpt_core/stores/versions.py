@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memgpt_core.ids import id_of, number
+
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
 
@@ -29,6 +31,13 @@ class Version(NamedTuple):
     at_us: int
     role: str
     session: int
+
+
+class Began(NamedTuple):
+    """What names a version: the row's id, and the event with which it began."""
+
+    id: str
+    seq_from: int
 
 
 class Part(NamedTuple):
@@ -54,12 +63,17 @@ class Versions:
         self._chain: tuple[tuple[int, int, tuple[str, ...]], Places, Places] | None = None
 
     def column(self, name: str) -> Places:
-        """One column of all versions: `born` (the number in the id), `seq_from`, `seq_to`, `at`, `role`, `session`."""
+        """One column of all versions: `born` (`ids.number`), `seq_from`, `seq_to`, `at`, `role`, `session`."""
         return self._columns[name][: self.size]
 
     def id(self, place: int) -> str:
         """The id of the row a version is of."""
-        return f"{self.letter}{self._columns['born'][place]}"
+        return id_of(self.letter, int(self._columns["born"][place]))
+
+    def began(self, places: Places) -> list[Began]:
+        """What names these versions."""
+        seqs = self.column("seq_from")[places].tolist()
+        return [Began(self.id(place), seq) for place, seq in zip(places.tolist(), seqs, strict=True)]
 
     def take(self, columns: dict[str, Places], roles: list[str]) -> None:
         """Hold these columns, as `column` gave them, in the place of all."""
@@ -70,7 +84,7 @@ class Versions:
 
     def add(self, rows: Iterable[Version]) -> None:
         """Versions begin, in the order of their `seq_from`, all behind those that are there."""
-        found = list(rows)
+        found = sorted(rows, key=lambda row: (row.seq_from, number(row.id)))
         while self.size + len(found) > len(self._columns["born"]):
             self._columns = {
                 name: np.concatenate([held, np.zeros(max(_CAPACITY, len(held)), np.int64)])
@@ -81,7 +95,7 @@ class Versions:
                 self.roles.append(row.role)
         codes = {role: code for code, role in enumerate(self.roles)}
         values = [
-            (int(r.id[1:]), r.seq_from, OPEN if r.seq_to is None else r.seq_to, r.at_us, codes[r.role], r.session)
+            (number(r.id), r.seq_from, OPEN if r.seq_to is None else r.seq_to, r.at_us, codes[r.role], r.session)
             for r in found
         ]
         if values:
@@ -90,18 +104,27 @@ class Versions:
         self.size += len(found)
         self._chain = None
 
-    def end(self, seq_from: int, seq_to: int) -> None:
-        """The version that began at `seq_from` ends at `seq_to`."""
-        at = self.place(seq_from)
-        if at != NONE:
-            self._columns["seq_to"][at] = seq_to
-            self._chain = None
+    def end(self, began: Iterable[Began], seq_to: Iterable[int]) -> None:
+        """These versions end, each at its event."""
+        places, ends = self.places(began), np.fromiter(seq_to, np.int64)
+        held = places != NONE
+        self._columns["seq_to"][places[held]] = ends[held]
+        self._chain = None
 
-    def place(self, seq_from: int) -> int:
-        """Where the version that began at an event is; NONE when it is not held."""
-        began = self.column("seq_from")
-        at = int(np.searchsorted(began, seq_from))
-        return at if at < self.size and began[at] == seq_from else NONE
+    def places(self, began: Iterable[Began]) -> Places:
+        """Where these versions are; NONE for one that is not held."""
+        wanted = np.array([(row.seq_from, number(row.id)) for row in began], np.int64).reshape(-1, 2)
+        seqs, born = self.column("seq_from"), self.column("born")
+        at, last = np.searchsorted(seqs, wanted[:, 0], "left"), np.searchsorted(seqs, wanted[:, 0], "right")
+        many = last - at > 1
+        # A document's passages all begin with one event; there are few such events.
+        for seq in np.unique(wanted[many, 0]):
+            of_seq = np.flatnonzero(wanted[:, 0] == seq)
+            first = at[of_seq[0]]
+            at[of_seq] = first + np.searchsorted(born[first : last[of_seq[0]]], wanted[of_seq, 1])
+        there = at < last
+        there[there] = born[at[there]] == wanted[there, 1]
+        return np.where(there, at, NONE)
 
     def standing(self, n: int, exclude: tuple[str, ...], roles: tuple[str, ...]) -> Mask:
         """Which versions stood at `n`, are of these roles (all when empty) and not of these rows."""
@@ -109,7 +132,7 @@ class Versions:
         if roles:
             mask &= np.isin(self.column("role"), [at for at, role in enumerate(self.roles) if role in roles])
         if exclude:
-            mask &= ~np.isin(self.column("born"), [int(id[1:]) for id in exclude])
+            mask &= ~np.isin(self.column("born"), [number(id) for id in exclude])
         return mask
 
     def passing(self, part: Part) -> Mask:
@@ -117,7 +140,7 @@ class Versions:
         mask = self.standing(part.n, part.exclude, part.roles)
         mask &= (self.column("at") >= part.start_us) & (self.column("at") < part.end_us)
         if part.only is not None:
-            mask &= np.isin(self.column("born"), [int(id[1:]) for id in part.only])
+            mask &= np.isin(self.column("born"), [number(id) for id in part.only])
         return mask
 
     def latest_us(self, n: int) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from memgpt_core.ids import seq_of
+
 SHAPES: dict[str, str] = {
     "message": "A message of yours, a login, a timer: what wakes the agent.",
     "page out": "A flush: messages left the window.",
@@ -185,7 +187,7 @@ def arrows(returns: Iterable[Mapping[str, Any]]) -> list[Arrow]:
     found: dict[tuple[int, int, str], list[Mapping[str, Any]]] = {}
     for row in returns:
         passage = row["item"].startswith("p")
-        left = int(row["item"][1:]) if passage else row["left_at"]
+        left = seq_of(row["item"]) if passage else row["left_at"]
         if left is not None and (passage or row["fault"]):
             found.setdefault((row["came"], left, "archival" if passage else "recall"), []).append(row)
     return [

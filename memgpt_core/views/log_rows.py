@@ -251,6 +251,13 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     ),
     "archival_deleted": lambda event: f"Passage {event.passage} deleted by {event.author}{_why(event)}",
     "archival_restored": lambda event: f"Passage {event.passage} restored by {event.author}",
+    "document_ingested": lambda event: (
+        f"Document {event.id} “{event.name}” {'taken in again' if event.document else 'taken in'} by {event.author}: "
+        f"{event.passages:,} passages, {event.added:,} of them new{f', {event.ended:,} gone' if event.ended else ''}"
+    ),
+    "document_removed": lambda event: (
+        f"Document {event.document} “{event.name}” removed by {event.author}{_why(event)}: {event.passages:,} passages"
+    ),
     "recall_searched": _searched,
     "archival_searched": _searched,
     "message_edited": lambda event: f"Message {event.message} edited by {event.author}{_why(event)}: {event.text}",

@@ -146,6 +146,7 @@ def formula(weigh: Weights, mode: str) -> str:
 
 _BEGAN = {
     "archival_inserted": "stored",
+    "document_ingested": "came with its document",
     "archival_edited": "edited",
     "archival_restored": "restored",
 }

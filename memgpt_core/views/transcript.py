@@ -270,6 +270,12 @@ _MOVES: dict[str, Any] = {
     "archival_edited": lambda event: ("archival", f"archival passage {event.passage} edited", event.text),
     "archival_deleted": lambda event: ("archival", f"archival passage {event.passage} deleted", ""),
     "archival_restored": lambda event: ("archival", f"archival passage {event.passage} restored", ""),
+    "document_ingested": lambda event: (
+        "archival",
+        f"document {event.name} {'updated' if event.document else 'added'}, {event.passages:,} passages",
+        event.extract,
+    ),
+    "document_removed": lambda event: ("archival", f"document {event.name} removed", ""),
     "note_written": lambda event: ("notes", f"note {event.name} written", event.text),
     "note_deleted": lambda event: ("notes", f"note {event.name} deleted", ""),
     "recall_searched": lambda event: _searched("recall", event),

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from memgpt_core import passages
+from memgpt_core.ids import seq_of
 from memgpt_core.passages import SEARCHES_AT_ONCE
 from memgpt_core.views.passages import SHOWN_CHARS, versions, visible
 from pages.parts import archival_rows
@@ -33,7 +34,7 @@ def draw(here: Here, row: dict[str, Any]) -> None:
 
 
 def _origin(here: Here, row: dict[str, Any]) -> None:
-    seq, ws = int(row["id"][1:]), here.ws
+    seq, ws = seq_of(row["id"]), here.ws
     born: Any = ws.event(seq)
     how = {
         "agent": f"The agent stored it in turn {row['turn']}, step {row['step']}.",
