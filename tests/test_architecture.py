@@ -262,7 +262,7 @@ SHOWN = {
     "message_search",
     "passages",
     "duplicates",
-} | {"edits.passages", "comparing"}
+} | {"edits.passages", "comparing", "documents.extraction", "documents.library"}
 """What the screens may take of floors 2 and 3: shapes, limits, and readings that are handed what they read."""
 
 

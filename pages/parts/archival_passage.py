@@ -14,7 +14,15 @@ from memgpt_core.errors import MemscopeError, StaleEdit
 from memgpt_core.tokens import count
 from memgpt_core.views.blocks import AUTHORS
 from memgpt_core.views.passages import SHOWN_CHARS, pieces, visible
-from pages.parts import archival_asked, archival_bulk, archival_rows, archival_story, choices, journey_links
+from pages.parts import (
+    archival_asked,
+    archival_bulk,
+    archival_document,
+    archival_rows,
+    archival_story,
+    choices,
+    journey_links,
+)
 from pages.parts.archival_asked import Asked
 from pages.parts.archival_bulk import PAST
 from pages.parts.frame import Here, attempt
@@ -62,6 +70,7 @@ def draw(here: Here, asked: Asked, known_tags: list[str]) -> None:
                 )
             )
             _actions(here, row, found.deleted)
+            archival_document.draw(here, row)
         journey_links.draw(here, row["id"])
         archival_story.draw(here, row)
 
