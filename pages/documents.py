@@ -26,7 +26,8 @@ def head(here: Here) -> None:
         f"{counted(len(documents), 'file')} in cold storage, cut into {counted(passages, 'passage')} of archival "
         "storage. The agent finds passages by searching, and looks at outlines to know where to read."
         if documents
-        else "files in cold storage, cut into passages that the agent finds by searching."
+        else "None yet. A file that you add is kept in cold storage and cut into passages, which the agent finds by "
+        "searching."
     )
     st.html(
         wrap(

@@ -26,7 +26,8 @@ STYLE = """<style>
 .ms-sec{padding:.1rem 0 .1rem .55rem;border-left:3px solid transparent}
 .ms-sec.here{border-left-color:light-dark(#4f7f2b,#8cbc62);background:color-mix(in srgb,currentColor 5%,transparent)}
 .ms-sec b,.ms-sec .x{overflow-wrap:anywhere;unicode-bidi:isolate}
-.ms-sec .x{font-style:italic;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:4;overflow:hidden}
+.ms-sec .x{font-style:italic;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:2;overflow:hidden}
+.ms-sec.here .x{-webkit-line-clamp:6}
 .st-key-outline{gap:.1rem}.st-key-outline button{min-height:1.4rem}
 </style>"""
 
@@ -172,32 +173,37 @@ def _gone(here: Here, asked: Asked) -> None:
 def _outline(here: Here, asked: Asked, one: Document, sections: list[SectionRow]) -> None:
     """Its sections, each with where it begins and what it says in short."""
     place = here.ws.documents.place_of(asked.passage, here.seq) if asked.passage else None
-    now = place.section if place and place.document == one.id else 0
+    now = place.section if place and place.document == one.id else 1
     st.html(
         wrap(
-            '<div class="ms-h"><span>Outline</span><span title="Chosen without a model">sentences picked from it'
-            "</span></div>"
+            '<div class="ms-h"><span>Outline</span><span class="soft" title="Sentences chosen without a model">'
+            "in its own sentences</span></div>"
         )
     )
     first = 0
     if len(sections) > SECTIONS_SHOWN:
         table = f"outline:{here.ws.agent_id}:{one.seq}:{asked.passage}"
-        st.session_state.setdefault(choices.page_of(table), max(0, now - 1) // SECTIONS_SHOWN)
+        st.session_state.setdefault(choices.page_of(table), (now - 1) // SECTIONS_SHOWN)
         first = pager.draw(table, len(sections), SECTIONS_SHOWN, what="sections")
     with st.container(key="outline"):
+        above: tuple[str, ...] = ()
         for section in sections[first : first + SECTIONS_SHOWN]:
-            _section(section, section.number == now)
+            _section(section, above, section.number == now)
+            above = section.title_path
 
 
-def _section(section: SectionRow, is_here: bool) -> None:
+def _section(section: SectionRow, before: tuple[str, ...], is_here: bool) -> None:
+    """One section; the headings above it are said where the section `before` does not stand under them."""
     path = [visible(part) for part in section.title_path]
     name = escape(path[-1]) if path else f"Section {section.number}"
-    above = f'<div class="soft">{escape(trail(path[:-1]))}</div>' if len(path) > 1 else ""
+    over = section.title_path[:-1]
+    above = f'<div class="soft">{escape(trail(path[:-1]))}</div>' if before[: len(over)] != over else ""
     page = f"page {section.page:,} · " if section.page is not None else ""
     said = f'<div class="x">{escape(visible(section.extract))}</div>' if section.extract else ""
+    indent = f"margin-left:{0.7 * min(len(over), 4):g}rem"
     with st.container(horizontal=True, wrap=False, vertical_alignment="top", gap="small"):
         st.html(
-            f'<div class="ms ms-sec{" here" if is_here else ""}">{above}<b>{name}</b> '
+            f'<div class="ms ms-sec{" here" if is_here else ""}" style="{indent}">{above}<b>{name}</b> '
             f'<span class="soft num">{page}{passages_text(section.first, section.passages)}</span>{said}</div>'
         )
         st.button(

@@ -6,9 +6,9 @@ from typing import Any
 import streamlit as st
 
 from memgpt_core.documents.library import Document
-from memgpt_core.views.documents import counted, trail
+from memgpt_core.views.documents import counted, passages_text, trail
 from memgpt_core.views.passages import EXCERPT_CHARS, SHOWN_CHARS, visible
-from pages.parts import choices, documents_rows, pager
+from pages.parts import documents_rows
 from pages.parts.agents_table import size_text
 from pages.parts.archival_list import rows_of
 from pages.parts.archival_rows import link
@@ -17,15 +17,13 @@ from pages.parts.frame import Here
 from pages.parts.markup import escape, wrap
 
 PASSAGES_SHOWN = 8
-STRETCH_CHARS = 5000
 
 STYLE = """<style>
 .ms-pass .ms-text{max-height:none;unicode-bidi:isolate}
-.ms-pass.here .ms-text{border-left-width:6px}
 .ms-stretch{white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate;font-family:var(--st-font);
  border-left:3px solid light-dark(#6b6470,#a39aab);padding:.35rem .7rem;
  background:color-mix(in srgb,currentColor 5%,transparent)}
-.ms-stretch mark{background:light-dark(#ffe08a,#6b5200);color:inherit;border-radius:2px}
+.ms-stretch mark{background:light-dark(#4f7f2b2e,#8cbc6238);color:inherit}
 </style>"""
 
 
@@ -40,15 +38,34 @@ def number_of(here: Here, asked: Asked, one: Document) -> int:
     return place.number if place and place.document == one.id else 1
 
 
+def _steps(here: Here, one: Document, number: int) -> None:
+    """The way to other passages; the address says where one reads, so that a link leads there too."""
+    slices = here.ws.documents.manifest(one).passages
+    last = max(1, len(slices) - PASSAGES_SHOWN + 1)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for label, to, off in (
+            ("First", 1, number == 1),
+            ("Earlier", max(1, number - PASSAGES_SHOWN), number == 1),
+            ("Later", min(last, number + PASSAGES_SHOWN), number >= last),
+            ("Last", last, number >= last),
+        ):
+            st.button(
+                label,
+                key=f"read:{label}",
+                disabled=off,
+                type="tertiary",
+                on_click=documents_rows.put,
+                kwargs={"passage": slices[to - 1].id(one.seq)},
+            )
+        shown = min(len(slices) - number + 1, PASSAGES_SHOWN)
+        st.caption(f"{passages_text(number, shown)} of {len(slices):,}")
+
+
 def _passages(here: Here, asked: Asked, one: Document) -> None:
     number = number_of(here, asked, one)
-    # Each place reading begins at is a table of its own: it opens on the page that has it, and can be left from there.
-    table = f"passages:{here.ws.agent_id}:{one.seq}:{asked.passage}"
-    st.session_state.setdefault(choices.page_of(table), (number - 1) // PASSAGES_SHOWN)
-    first = pager.draw(table, one.passages, PASSAGES_SHOWN, what="passages")
-    rows = here.ws.documents.passages(one.id, first + 1, PASSAGES_SHOWN, here.seq)
+    _steps(here, one, number)
+    rows = here.ws.documents.passages(one.id, number, PASSAGES_SHOWN, here.seq)
     for row in rows:
-        is_here = row["id"] == asked.passage
         path = trail([visible(part) for part in row["title_path"]])
         page = f" · page {row['page']:,}" if row["page"] is not None else ""
         with st.container(key=f"read-{row['id'].replace('.', '-')}", gap=None):
@@ -61,34 +78,26 @@ def _passages(here: Here, asked: Asked, one: Document) -> None:
                 )
                 link(here.ws, "pages/archival.py", "In archival storage", "inventory_2", at=here.at, passage=row["id"])
             st.html(
-                f'<div class="ms ms-pass{" here" if is_here else ""}"><div class="ms-text ms-archival" dir="auto">'
+                f'<div class="ms ms-pass"><div class="ms-text ms-archival" dir="auto">'
                 f"{escape(visible(row['text'][:SHOWN_CHARS]))}</div></div>"
             )
-    lacking = min(PASSAGES_SHOWN, one.passages - first) - len(rows)
+    lacking = min(PASSAGES_SHOWN, one.passages - number + 1) - len(rows)
     if lacking:
-        st.caption(f"{counted(lacking, 'passage')} of this page {'was' if lacking == 1 else 'were'} deleted by hand.")
+        st.caption(f"{counted(lacking, 'passage')} of these {'was' if lacking == 1 else 'were'} deleted by hand.")
 
 
 def _text(here: Here, asked: Asked, one: Document) -> None:
-    """The text as it was read from the file, a stretch at a time; the passage reading begins with is marked."""
-    slices = here.ws.documents.manifest(one).passages
+    """The text as it was read from the file, under the same passages; the one reading begins with is marked."""
     number = number_of(here, asked, one)
-    start, end = slices[number - 1].start, slices[number - 1].end
-    table = f"text:{here.ws.agent_id}:{one.seq}:{asked.passage}"
-    st.session_state.setdefault(choices.page_of(table), start // STRETCH_CHARS)
-    pages = -(-one.chars // STRETCH_CHARS)
-    first = pager.draw(table, pages, 1, what=f"stretches of {STRETCH_CHARS:,} characters") * STRETCH_CHARS
-    text = here.ws.documents.text(one.id, first, first + STRETCH_CHARS, here.seq)
-    low, high = (min(max(at - first, 0), len(text)) for at in (start, end))
-    if not asked.passage:
-        low = high = 0
-    marked = f"<mark>{escape(visible(text[low:high]))}</mark>" if high > low else ""
-    st.html(
-        f'<div class="ms"><div class="ms-stretch" dir="auto">{escape(visible(text[:low]))}{marked}'
-        f"{escape(visible(text[high:]))}</div></div>"
-    )
-    if asked.passage:
-        st.caption(f"Marked: passage {number:,}, {asked.passage}, characters {start:,} to {end:,}.")
+    _steps(here, one, number)
+    shown = here.ws.documents.manifest(one).passages[number - 1 : number - 1 + PASSAGES_SHOWN]
+    start, end = shown[0].start, max(slice.end for slice in shown)
+    text = here.ws.documents.text(one.id, start, end, here.seq)
+    first = shown[0].end - start if asked.passage else 0
+    marked = f"<mark>{escape(visible(text[:first]))}</mark>" if first else ""
+    st.html(f'<div class="ms"><div class="ms-stretch" dir="auto">{marked}{escape(visible(text[first:]))}</div></div>')
+    says = f" Marked: {asked.passage}, passage {number:,}." if first else ""
+    st.caption(f"Characters {start:,} to {end:,} of {one.chars:,}, as read from the file.{says}")
 
 
 def _read(here: Here, asked: Asked, one: Document) -> None:

@@ -18,12 +18,15 @@ LINES_SHOWN = 8
 LATEST_SHOWN = 3
 NAMES_SHOWN = 4
 
+STYLE = "<style>.ms-came{flex:none;width:1.6rem;padding:0;text-align:center}</style>"
+
 _MARKS = {"refused": "✕", "updated": "↻", "added": "+", "removed": "−", "unchanged": "="}
 
 
 def draw(here: Here) -> None:
     """The run that goes on, or what came of the last one and what is left of it."""
     adding, agent = here.home.adding, here.ws.agent_id
+    st.html(STYLE)
     if adding.busy(agent):
         frame.live(_running, every_s=exchange_job.EVERY_S, until=lambda: not adding.busy(agent))(here)
         return
@@ -101,7 +104,7 @@ def _line(line: Line) -> str:
     why = f'<div class="soft">{escape(visible(why_text(line.name, line.why)))}</div>' if line.why else ""
     said = line_text(line.what, line.passages, line.added, line.ended)
     return (
-        f'<div class="ms-line"><span class="ms-tag{bad}" aria-hidden="true">{_MARKS[line.what]}</span>'
+        f'<div class="ms-line"><span class="ms-tag ms-came{bad}" aria-hidden="true">{_MARKS[line.what]}</span>'
         f'<div><b>{escape(visible(line.name))}</b> <span class="soft">{escape(said)}</span>{why}</div></div>'
     )
 

@@ -16,17 +16,20 @@ from pages.parts.markup import escape, wrap
 from pages.parts.safe_md import safe_md
 
 SIZE = 20
+FEW = 6
+"""So many are seen at a glance and need no search."""
+
 REMOVED_SHOWN = 20
 TITLE_CHARS = 110
 
 ORDERS = {"": "By name", "newest": "Newest first", "largest": "Most passages first"}
 
 STYLE = """<style>
-.ms-docs{display:grid;grid-template-columns:minmax(9rem,1fr) 6.2rem 5.2rem 3.6rem 5rem 8.6rem;gap:0 .8rem;
+.ms-docs{display:grid;grid-template-columns:minmax(9rem,1fr) 6.2rem 5.2rem 3.6rem 4.6rem 9rem;gap:0 .8rem;
  align-items:baseline}
 .ms-docs>.r{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .ms-docs>div:first-child{min-width:0;overflow-wrap:anywhere;unicode-bidi:isolate}
-.ms-docs.head{font-size:.8rem}
+.ms-docs.head{font-size:.8rem}.ms-docs>div:last-child{padding-left:.6rem}
 .ms-docs .title{display:block;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .st-key-documents{gap:0}
 .st-key-documents>.stHorizontalBlock,.st-key-documents>div>.stHorizontalBlock{padding:.25rem 0;
@@ -49,20 +52,9 @@ def draw(here: Here, asked: Asked) -> None:
 
 
 def _table(here: Here, asked: Asked, documents: list[Document]) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.text_input(
-            "Name or title contains",
-            placeholder="A part of a name or title",
-            icon=":material/search:",
-            **documents_rows.field("find", asked.find),
-        )
-        order = st.selectbox(
-            "Order",
-            list(ORDERS),
-            format_func=ORDERS.get,
-            width=190,
-            **documents_rows.field("order", _order()),
-        )
+    order = _order()
+    if len(documents) > FEW or asked.find or order:
+        _fields(asked, order)
     part = asked.find.casefold()
     found = [one for one in documents if part in f"{one.name}\n{one.title}".casefold()]
     if not found:
@@ -87,9 +79,26 @@ def _table(here: Here, asked: Asked, documents: list[Document]) -> None:
     with st.container(key="documents"):
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
             st.html(_HEAD)
-            st.html('<div style="width:3.6rem"></div>', width="content")
+            st.html('<div style="width:58px"></div>', width="content")
         for one in found[first : first + SIZE]:
             _row(here, one)
+
+
+def _fields(asked: Asked, order: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.text_input(
+            "Name or title contains",
+            placeholder="A part of a name or title",
+            icon=":material/search:",
+            **documents_rows.field("find", asked.find),
+        )
+        st.selectbox(
+            "Order",
+            list(ORDERS),
+            format_func=ORDERS.get,
+            width=190,
+            **documents_rows.field("order", order),
+        )
 
 
 def _order() -> str:
