@@ -28,8 +28,9 @@ from memgpt_core.executor import UNANSWERED, asked, execute, not_run, refused, w
 from memgpt_core.failpoints import failpoint
 from memgpt_core.journal import Journal
 from memgpt_core.llm.base import ChatModel, Progress, Reply, Stopped
-from memgpt_core.memory_functions import Memory, Search, offered
+from memgpt_core.memory_functions import Memory, Search
 from memgpt_core.prompt import Prompt
+from memgpt_core.registry import offered
 from memgpt_core.settings import DEMO
 from memgpt_core.state import State, looks_truncated
 from memgpt_core.strategies import STRATEGIES, Leaving
@@ -265,7 +266,8 @@ class Agent:
             _Ended: it must be asked about, and the turn ended with the question.
         """
         state = self._journal.state
-        functions, answer = offered(state.settings), self._answer(index)
+        functions = offered(state.settings, with_documents=state.documents > 0)
+        answer = self._answer(index)
         if state.stopping:
             self._journal.commit(queue_manager.fit(state, not_run(call)))
             return False

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from memgpt_core.errors import ConfigurationRefused
 from memgpt_core.events import AgentCreated, BlockDefined, Event, InstructionsDefined, Measured
 from memgpt_core.instructions import DEFAULTS, MEMGPT_INSTRUCTIONS
-from memgpt_core.memory_functions import schemas, unknown
 from memgpt_core.prompt import functions_text, render_block
 from memgpt_core.queue_manager import refusal
+from memgpt_core.registry import schemas, unknown
 from memgpt_core.settings import ENGINE_VERSION, AgentSettings
 from memgpt_core.state import Block
 from memgpt_core.tokens import count, count_json
@@ -109,14 +109,16 @@ def first_events(blueprint: Blueprint, agent_id: str, known: Mapping[str, Any] =
     return [created, defined, *blocks]
 
 
-def define_instructions(instructions: str, settings: AgentSettings) -> InstructionsDefined:
+def define_instructions(
+    instructions: str, settings: AgentSettings, *, with_documents: bool = False
+) -> InstructionsDefined:
     """The read-only head of main context under these settings, counted.
 
     Instructions that are a protocol's default become the default of the protocol in the settings.
     """
     if instructions in DEFAULTS.values():
         instructions = DEFAULTS[settings.protocol]
-    offered: tuple[dict[str, Any], ...] = schemas(settings)
+    offered: tuple[dict[str, Any], ...] = schemas(settings, with_documents=with_documents)
     structured = settings.calling == "structured"
     sizes = count(functions_text(offered)) if structured else sum(count_json(schema) for schema in offered)
     measured = Measured(instructions_tokens=count(instructions), schemas_tokens=sizes)

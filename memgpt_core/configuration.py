@@ -10,9 +10,9 @@ from memgpt_core.blueprint import define_instructions
 from memgpt_core.errors import ConfigurationRefused
 from memgpt_core.events import AgentConfigured, ContextRecounted, Event, InstructionsDefined, clean
 from memgpt_core.means import Means
-from memgpt_core.memory_functions import unknown
 from memgpt_core.prompt import Reader, recount
 from memgpt_core.queue_manager import fixed_tokens, pinned_tokens, refusal
+from memgpt_core.registry import unknown
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import State, fold
 from memgpt_core.tokens import counted_by
@@ -46,7 +46,7 @@ def reconfigured(
     )
     counter = means.counter(settings.model)
     with counted_by(counter):
-        defined = define_instructions(text, settings)
+        defined = define_instructions(text, settings, with_documents=state.documents > 0)
         after = fold([configured, defined], state)
         recounted = ContextRecounted(
             counts=recount(after, _reader(read, defined)), counted_by=settings.model if counter else ""
@@ -58,7 +58,7 @@ def reconfigured(
 
 def _instructed(state: State, text: str, means: Means) -> InstructionsDefined:
     with means.counting(state):
-        defined = define_instructions(text, state.settings)
+        defined = define_instructions(text, state.settings, with_documents=state.documents > 0)
     _check(fold([defined], state))
     return defined
 

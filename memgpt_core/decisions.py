@@ -23,8 +23,8 @@ from memgpt_core.events import (
 )
 from memgpt_core.executor import salvage
 from memgpt_core.llm.base import Reply
-from memgpt_core.memory_functions import offered
 from memgpt_core.prompt import Prompt
+from memgpt_core.registry import offered
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Entry, State
 from memgpt_core.strategies import Replacement
@@ -74,7 +74,7 @@ def replied(reply: Reply, purpose: Purpose, seconds: float, settings: AgentSetti
     """A finished reply as an event: calls that stand in its text are found, everything is made safe for the log."""
     calls, content, salvaged = reply.calls, reply.content, reply.salvaged
     if purpose == "turn" and not calls and "{" in content:
-        calls, content = salvage(content, set(offered(settings)))
+        calls, content = salvage(content, set(offered(settings, with_documents=True)))
         # In structured output the text is where a call belongs.
         salvaged = bool(calls) and settings.calling == "tools"
     return ModelReplied(

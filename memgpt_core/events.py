@@ -603,7 +603,10 @@ class RecallSearched(Header):
 
 
 class ArchivalSearched(Header):
-    """Archival storage was searched; the page of hits is in `measured`."""
+    """Archival storage was searched; the page of hits is in `measured`.
+
+    With a `document` only its passages were, with an empty one those of any document.
+    """
 
     kind: Literal["archival_searched"] = "archival_searched"
     query: str
@@ -612,6 +615,7 @@ class ArchivalSearched(Header):
     end: str = ""
     page: int
     mode: str
+    document: str | None = None
     measured: Measured = NOTHING
 
 

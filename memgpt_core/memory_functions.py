@@ -1,8 +1,9 @@
 """The functions a MemGPT agent moves its memory with: each commits facts and returns what the model reads.
 
 The first eight are the paper's (section 2, as in its first code); `memory_insert`, `memory_rethink` and tags
-are Letta's; the notes are our short-term tier. A function that cannot do what was asked raises
-`FunctionFailed` with a sentence that says what would work; the executor hands that to the model.
+are Letta's; the notes are our short-term tier. Those for documents are `document_functions`. A function that
+cannot do what was asked raises `FunctionFailed` with a sentence that says what would work; the executor hands that
+to the model.
 """
 
 import json
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any, NamedTuple, Protocol
 
+from memgpt_core.documents.library import Shelf
 from memgpt_core.events import (
     ArchivalInserted,
     ArchivalSearched,
@@ -23,10 +25,8 @@ from memgpt_core.events import (
     RecallSearched,
     WorkingContextEdited,
 )
-from memgpt_core.functions import Function, function, without_heartbeat
 from memgpt_core.prompt import render_block
 from memgpt_core.queue_manager import MIN_ROOM_TOKENS, fixed_tokens
-from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Block, State
 from memgpt_core.tokens import count
 
@@ -77,11 +77,25 @@ class Search(Protocol):
     ) -> Found:
         """Messages by words and similarity, or by date when the query is empty (oldest first)."""
 
-    def archival(self, query: str, *, tags: tuple[str, ...], start: str, end: str, page: int, page_size: int) -> Found:
-        """Passages by words and similarity."""
+    def archival(
+        self,
+        query: str,
+        *,
+        tags: tuple[str, ...],
+        start: str,
+        end: str,
+        page: int,
+        page_size: int,
+        document: str | None = None,
+    ) -> Found:
+        """Passages by words and similarity; with a `document` only its own, with an empty one those of any."""
 
     def items(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Current rows of messages and passages by id."""
+
+    @property
+    def documents(self) -> Shelf:
+        """The agent's documents."""
 
 
 class Memory(NamedTuple):
@@ -470,49 +484,3 @@ def note_list(memory: Memory) -> Returned:
     """List the names and sizes of all scratch notes."""
     notes = memory.state().notes.values()
     return Returned("\n".join(f"{note.name} ({note.chars} characters)" for note in notes) or "There are no notes.")
-
-
-REGISTRY: dict[str, Function] = {
-    made.name: made
-    for made in (
-        function(send_message, terminal=True),
-        function(pause_heartbeats, terminal=True),
-        function(core_memory_append),
-        function(core_memory_replace),
-        function(memory_insert),
-        function(memory_rethink),
-        function(conversation_search),
-        function(conversation_search_date),
-        function(archival_memory_insert),
-        function(archival_memory_search),
-        function(note_write),
-        function(note_read),
-        function(note_list),
-    )
-}
-"""Every function by name, in the order the model sees them."""
-
-
-def offered(settings: AgentSettings) -> dict[str, Function]:
-    """The functions an agent may call: not those switched off, and in `native` no send_message."""
-    hidden = {*settings.functions_off, *(("send_message",) if settings.protocol == "native" else ())}
-    return {name: made for name, made in REGISTRY.items() if name not in hidden}
-
-
-def unknown(settings: AgentSettings, before: AgentSettings | None = None) -> str:
-    """Why a function that the settings name cannot be meant, as a sentence; empty when all are known.
-
-    What `before` named already may stay: an older Memscope may have had a function of that name.
-    """
-    named = {*settings.functions_off, *settings.functions_ask}
-    known = {*REGISTRY, *(before.functions_off if before else ()), *(before.functions_ask if before else ())}
-    strange = sorted(named - known)
-    if not strange:
-        return ""
-    return f"There is no function {' or '.join(f'“{name}”' for name in strange)}. Functions: {', '.join(REGISTRY)}."
-
-
-def schemas(settings: AgentSettings) -> tuple[dict[str, Any], ...]:
-    """The schemas the model gets; in `native`, where every call continues, without the heartbeat flag."""
-    found = [made.schema for made in offered(settings).values()]
-    return tuple(without_heartbeat(schema) for schema in found) if settings.protocol == "native" else tuple(found)

@@ -7,34 +7,44 @@ What was imported was never run by this engine and cannot be run again: it is ta
 """
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from memgpt_core.agent import Agent
+from memgpt_core.documents.library import Document, Manifests, by_name, document_of
 from memgpt_core.errors import MemscopeError
-from memgpt_core.events import Event, Hit, encode, is_external, queues_message
+from memgpt_core.events import EPOCH, Event, Hit, encode, is_external, queues_message
+from memgpt_core.folders import DOCUMENTS
 from memgpt_core.journal import Journal
 from memgpt_core.llm.recorded import RecordedModel
 from memgpt_core.log import Log, read_events
 from memgpt_core.project import project
+from memgpt_core.registry import OF_DOCUMENTS
 from memgpt_core.rows import MemoryRows
 from memgpt_core.settings import ENGINE_VERSION
 from memgpt_core.state import State
+from memgpt_core.stores.documents import ColdStorage
 
 ANSWERED_INLINE = frozenset({"model_replied", "fault_recorded"})
 """External kinds that the engine itself commits, when it asks for them; never injected."""
 
 
-_SEARCHED = ("messages", "passages")
+_SEARCHED = ("messages", "passages", "documents")
 """The tables whose rows a search of the rerun gives."""
 
-_SEARCHED_KINDS = ("message_", "archival_")
+_SEARCHED_KINDS = ("message_", "archival_", "document_")
 """How the kinds begin that change such rows, beside those that queue a message."""
 
 COUNTED = ("clip", "summary", "tokens_after")
 """Fields that hold counts, or say where a count had a text cut. Where a model's vocabulary did the counting, a rerun
 takes them from the recording, as it takes `measured`: the vocabulary need not be here now."""
+
+
+READ = ("arguments", "ok", "value", "heartbeat", "holds", "clip")
+"""Fields of a function's result that depend on what it read. Where that was a document that is not here, they are taken
+from the recording, too."""
 
 
 class Difference(NamedTuple):
@@ -119,10 +129,12 @@ class _RerunLog:
 class _RerunJournal(Journal):
     """A journal that stamps from a recording, compares with it, and injects its external events in place."""
 
-    def __init__(self, recorded: Sequence[Event]) -> None:
+    def __init__(self, recorded: Sequence[Event], cold: ColdStorage) -> None:
         self._recorded = recorded
         self._memory = _RerunLog(recorded)
-        self.rows = MemoryRows()
+        self.cold = cold
+        self.rows = MemoryRows(cold.open)
+        self._missing: bool | None = None
         super().__init__(self._memory, sinks=(self._keep,))
 
     def upcoming(self) -> Event | None:
@@ -178,10 +190,26 @@ class _RerunJournal(Journal):
         taken: dict[str, Any] = {"at": recorded.at}
         if recorded.kind == event.kind:
             fields = ("measured", *COUNTED) if state.counted_by else ("measured",)
+            if recorded.kind == "function_returned" and self._reads_what_is_not_here(recorded):
+                fields = (*fields, *READ)
             taken |= {name: getattr(recorded, name) for name in fields if hasattr(recorded, name)}
             if state.counted_by and recorded.kind == "prompt_built" and recorded.purpose == "summary":
                 taken["sections"] = recorded.sections
         return stamped.model_copy(update=taken)
+
+    def _reads_what_is_not_here(self, returned: Any) -> bool:
+        """Whether a function's result was made of documents, and one of them is not in cold storage."""
+        if returned.name not in OF_DOCUMENTS and not any("." in id for id in returned.holds):
+            return False
+        if self._missing is None:
+            named: list[Any] = [event for event in self._recorded if event.kind == "document_ingested"]
+            files = {(event.raw, event.text, event.manifest) for event in named}
+            self._missing = any(
+                not self.cold.path(raw, digest, kind).is_file()
+                for raw, text, manifest in files
+                for digest, kind in ((text, "text"), (manifest, "manifest"))
+            )
+        return self._missing
 
 
 class _Found(NamedTuple):
@@ -190,11 +218,25 @@ class _Found(NamedTuple):
     mode: str
 
 
+class _Documents(Manifests):
+    """The documents as they stand in the rerun, their insides read from cold storage."""
+
+    def __init__(self, rows: MemoryRows, cold: ColdStorage) -> None:
+        super().__init__(cold)
+        self._rows = rows
+
+    def all(self) -> list[Document]:
+        """Every document that stands, by name."""
+        found = (document_of({**row, "added_at": row["at"]}) for row in self._rows.current("documents"))
+        return sorted(found, key=by_name)
+
+
 class _RecordedSearch:
     """Search that answers with the recorded hits; their texts come from the rerun's own rows."""
 
-    def __init__(self, journal: _RerunJournal) -> None:
+    def __init__(self, journal: _RerunJournal, cold: ColdStorage) -> None:
         self._journal = journal
+        self.documents = _Documents(journal.rows, cold)
 
     def recall(self, query: str, **_: Any) -> _Found:
         return self._next()
@@ -204,7 +246,9 @@ class _RecordedSearch:
 
     def items(self, ids: Any) -> dict[str, dict[str, Any]]:
         found = {id: self._journal.rows.item(id) for id in ids}
-        return {id: row for id, row in found.items() if row is not None}
+        # Of a document that is not here there is no text; what was made of it is taken from the recording.
+        missing = {"at": EPOCH, "text": "", "document": "", "source": ""}
+        return {id: {"id": id, **missing} if row is None else row for id, row in found.items()}
 
     def _next(self) -> _Found:
         event: Any = self._journal.upcoming()
@@ -213,10 +257,13 @@ class _RecordedSearch:
         return _Found(event.measured.hits or (), event.measured.total or 0, event.mode)
 
 
-def rerun(recorded: Sequence[Event], told: Callable[[int], None] = lambda done: None) -> Outcome:
+def rerun(
+    recorded: Sequence[Event], told: Callable[[int], None] = lambda done: None, *, cold: ColdStorage | None = None
+) -> Outcome:
     """Run the engine over a recording and compare, event by event.
 
-    `told` hears now and then how many events came out identical; what it raises ends the rerun.
+    `told` hears now and then how many events came out identical; what it raises ends the rerun. `cold` has the
+    documents that the recording names; what functions read of documents that are not there is taken from the recording.
 
     Raises:
         MemscopeError: the recording holds no agent.
@@ -225,9 +272,9 @@ def rerun(recorded: Sequence[Event], told: Callable[[int], None] = lambda done: 
         raise MemscopeError("This is no recording of an agent: its first event must be agent_created.")
     made_by: Any = recorded[0]
     version = made_by.engine_version if made_by.engine_version != ENGINE_VERSION else None
-    journal = _RerunJournal(recorded)
+    journal = _RerunJournal(recorded, cold or ColdStorage(Path(os.devnull)))
     model = RecordedModel(journal.upcoming)
-    agent = Agent(journal, lambda _: model, _RecordedSearch(journal))
+    agent = Agent(journal, lambda _: model, _RecordedSearch(journal, journal.cold))
     imported = _imported(recorded)
     try:
         while (upcoming := journal.upcoming()) is not None:
@@ -276,5 +323,5 @@ def _advance(journal: _RerunJournal, agent: Agent, upcoming: Event) -> None:
 
 
 def rerun_file(path: Path) -> Outcome:
-    """`rerun` of a run.jsonl; needs no lock."""
-    return rerun(list(read_events(path)))
+    """`rerun` of a run.jsonl; needs no lock. Documents are looked for in the home it is in."""
+    return rerun(list(read_events(path)), cold=ColdStorage(path.parent.parent.parent / DOCUMENTS))

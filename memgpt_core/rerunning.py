@@ -11,6 +11,7 @@ from typing import NamedTuple
 from memgpt_core.errors import MemscopeError
 from memgpt_core.log import Log
 from memgpt_core.replay import Outcome, Recording, rerun
+from memgpt_core.stores.documents import ColdStorage
 
 STOP_WITHIN_S = 10.0
 
@@ -40,8 +41,9 @@ class Rerun(NamedTuple):
 class Rerunning:
     """The reruns of one agent, one at a time."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, cold: ColdStorage | None = None) -> None:
         self._log = log
+        self._cold = cold
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -83,7 +85,7 @@ class Rerunning:
     def _run(self, begun: Rerun) -> None:
         outcome, failed = None, ""
         try:
-            outcome = rerun(Recording(self._log, begun.events), self._told)
+            outcome = rerun(Recording(self._log, begun.events), self._told, cold=self._cold)
         except _StoppedByPerson:
             failed = "It was stopped before its end."
         except MemscopeError as error:

@@ -14,7 +14,7 @@ class Scope(NamedTuple):
 
     Dates are UTC days, both included; empty filters let everything pass; one common tag is enough.
     `since_us` and `before_us` are microseconds of UTC, the second excluded, for days of another zone; `text` is
-    a part of the text, in any case.
+    a part of the text, in any case. With a `document` its passages are searched, with an empty one those of any.
 
     Raises:
         ValueError: (when used) a date that is not YYYY-MM-DD.
@@ -33,6 +33,7 @@ class Scope(NamedTuple):
     since_us: int = -_NEVER_US
     before_us: int = _NEVER_US
     text: str = ""
+    document: str | None = None
 
     @property
     def start_us(self) -> int:
@@ -79,10 +80,17 @@ class Scope(NamedTuple):
         if self.text:
             sql.append("contains(lower(text), lower($part))")
             params["part"] = self.text
+        sql += self._of_documents(params)
         if self.exclude:
             sql.append("id NOT IN (SELECT unnest($exclude))")
             params["exclude"] = list(self.exclude)
         return " AND ".join(sql), params
+
+    def _of_documents(self, params: dict[str, Any]) -> list[str]:
+        if not self.document:
+            return [] if self.document is None else ["document <> ''"]
+        params["document"] = self.document
+        return ["document = $document"]
 
 
 def _day_us(day: str) -> int:

@@ -292,7 +292,13 @@ class Search:
 
     def _part(self, scope: Scope) -> Part:
         only = self._ids(scope) if scope.by_ids else None
-        return Part(scope.n, scope.roles, scope.start_us, scope.end_us, only, scope.exclude)
+        brought = None if scope.document is None else self._brought_by(scope.document)
+        return Part(scope.n, scope.roles, scope.start_us, scope.end_us, only, scope.exclude, brought)
+
+    def _brought_by(self, document: str) -> list[int]:
+        """The events that brought passages of a document, or of any when it is empty."""
+        sql = "SELECT DISTINCT seq_from AS seq FROM documents WHERE $id IN (id, '')"
+        return [row["seq"] for row in self._query(sql, {"id": document})]
 
     def _by_time(self, scope: Scope, first: int, size: int) -> Found:
         where, params = scope.where()

@@ -22,8 +22,8 @@ from memgpt_core.events import (
 from memgpt_core.journal import Journal
 from memgpt_core.log import Log
 from memgpt_core.means import Means
-from memgpt_core.memory_functions import schemas
 from memgpt_core.prompt import recount
+from memgpt_core.registry import schemas
 from memgpt_core.tokens import counted_by
 from memgpt_core.watch import Watch
 
@@ -143,11 +143,13 @@ class Turns:
             self.problem += f" {fault}"
 
     def _refresh_instructions(self) -> None:
-        """Offer today's function schemas: a newer Memscope may describe its functions otherwise."""
+        """Offer today's function schemas: a newer Memscope may have others, and documents bring some of their own."""
         state = self._journal.state
         now: Any = self._journal.read(state.instructions_seq)
-        if schemas(state.settings) != now.schemas:
-            self._journal.commit(define_instructions(now.instructions, state.settings))
+        with_documents = state.documents > 0
+        if schemas(state.settings, with_documents=with_documents) != now.schemas:
+            defined = define_instructions(now.instructions, state.settings, with_documents=with_documents)
+            self._journal.commit(defined)
 
     def _share_window(self) -> None:
         """Ask for the window that the model's other agents want too, as an event, so that nothing is reloaded."""

@@ -91,7 +91,7 @@ class Workspace:
         self._watch = Watch()
         self._past = Past(self._open)
         self.bookmarks = Bookmarks(folder, clock=clock)
-        self.rerunning = Rerunning(self._open.log)
+        self.rerunning = Rerunning(self._open.log, self._cold)
         self.archival_searches = SearchLog(self.rows, self.event)
         self.projections = self._open_projections(self._open.state.settings.embedder)
         self._journal = Journal(

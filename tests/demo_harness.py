@@ -10,8 +10,8 @@ from typing import Any
 
 from memgpt_core.llm.base import Phase, Reply
 from memgpt_core.llm.demo import DemoModel
-from memgpt_core.memory_functions import schemas
 from memgpt_core.prompt import render_block, stamp
+from memgpt_core.registry import schemas
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Block
 

@@ -56,6 +56,8 @@ FLOORS: dict[str, int] = {
             "turnstile",
             "watch",
             "memory_functions",
+            "document_functions",
+            "registry",
             "executor",
             "agent",
             "replay",

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from memgpt_core.blueprint import BlockPlan, Blueprint, define_instructions, first_events, load
 from memgpt_core.errors import ConfigurationRefused
 from memgpt_core.instructions import MEMGPT_INSTRUCTIONS
-from memgpt_core.memory_functions import schemas
 from memgpt_core.prompt import render_block
 from memgpt_core.queue_manager import MIN_ROOM_TOKENS, fixed_tokens
+from memgpt_core.registry import schemas
 from memgpt_core.settings import ENGINE_VERSION, AgentSettings
 from memgpt_core.state import fold
 from memgpt_core.tokens import count, count_json

@@ -11,8 +11,8 @@ from memgpt_core.instructions import MEMGPT_INSTRUCTIONS
 from memgpt_core.llm.base import Stopped
 from memgpt_core.llm.demo import UNDERSTANDS, DemoModel
 from memgpt_core.llm.demo.request import blocks_of
-from memgpt_core.memory_functions import REGISTRY
 from memgpt_core.prompt import SUMMARISER, render_block
+from memgpt_core.registry import REGISTRY
 from memgpt_core.tokens import count, count_request
 from tests.demo_harness import INSTRUCTIONS, Heard, World, block
 

@@ -23,9 +23,7 @@ ISLANDS = ("Flat", "Skomer", "Lundy", "Bardsey", "Caldey", "Ramsey")
 
 
 def chapter(island: str, sentences: int = 12) -> str:
-    lines = [
-        f"The keeper of {island} wrote entry {n} about the light, the sea and the boats." for n in range(sentences)
-    ]
+    lines = [f"The keeper of {island} wrote entry {n} of the light, the sea and the boats." for n in range(sentences)]
     return f"# {island}\n\n" + " ".join(lines) + "\n\n"
 
 

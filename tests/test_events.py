@@ -174,6 +174,7 @@ FIELDS: dict[str, dict[str, object]] = {
         "end": "2026-03-02",
         "page": 1,
         "mode": "hybrid",
+        "document": "d18",
         "measured": MEASURED,
     },
     "message_edited": {

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from memgpt_core.events import Call, encode
 from memgpt_core.executor import execute, not_run, salvage
-from memgpt_core.memory_functions import REGISTRY
 from memgpt_core.queue_manager import message_cap_tokens
+from memgpt_core.registry import REGISTRY
 from memgpt_core.replay import rerun
 from memgpt_core.settings import AgentSettings
 from tests.engine import Engine, call, reply, say, sent

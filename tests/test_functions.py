@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from memgpt_core.functions import HEARTBEAT, BadArguments, function, validate
-from memgpt_core.memory_functions import REGISTRY, schemas
+from memgpt_core.registry import OF_DOCUMENTS, REGISTRY, schemas
 from memgpt_core.settings import AgentSettings
 
 
@@ -86,8 +86,10 @@ def test_every_function_describes_itself_and_all_it_takes(name: str) -> None:
 
 def test_functions_that_are_off_are_not_offered() -> None:
     settings = AgentSettings(functions_off=("note_list", "send_message", "no such"))
-    offered = [schema["function"]["name"] for schema in schemas(settings)]
+    offered = [schema["function"]["name"] for schema in schemas(settings, with_documents=True)]
     assert offered == [name for name in REGISTRY if name not in ("note_list", "send_message")]
+    without = [schema["function"]["name"] for schema in schemas(settings)]
+    assert without == [name for name in offered if name not in OF_DOCUMENTS]
 
 
 # --- what cannot be described ---------------------------------------------------------------------------------------

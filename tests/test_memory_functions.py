@@ -14,13 +14,13 @@ from memgpt_core.memory_functions import (
     EXCERPT_CHARS,
     MAX_PAUSE_MINUTES,
     NOTE_LIMIT_CHARS,
-    REGISTRY,
     FunctionFailed,
     check_block_text,
     excerpt,
 )
 from memgpt_core.prompt import render_block
 from memgpt_core.queue_manager import MIN_ROOM_TOKENS, fixed_tokens
+from memgpt_core.registry import REGISTRY
 from memgpt_core.settings import AgentSettings
 from memgpt_core.tokens import count
 from tests.engine import Engine, call, reply, say
@@ -64,7 +64,7 @@ def last(one: Engine) -> Any:
     return one.journal.read(one.state.seq)
 
 
-def test_the_set_is_the_thirteen_in_this_order() -> None:
+def test_the_set_is_these_in_this_order() -> None:
     assert list(REGISTRY) == [
         "send_message",
         "pause_heartbeats",
@@ -76,6 +76,10 @@ def test_the_set_is_the_thirteen_in_this_order() -> None:
         "conversation_search_date",
         "archival_memory_insert",
         "archival_memory_search",
+        "document_list",
+        "document_outline",
+        "document_open",
+        "document_search",
         "note_write",
         "note_read",
         "note_list",

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from memgpt_core.documents.manifest import Manifest
 from memgpt_core.errors import DocumentMissing
@@ -94,18 +94,121 @@ class Place(NamedTuple):
     section: int
 
 
-class Library:
-    """One agent's documents; safe to use from any thread."""
+class Shelf(Protocol):
+    """What an agent's functions read of its documents as they stand: live from the rows, in a rerun from the log."""
 
-    def __init__(self, rows: Rows, cold: ColdStorage) -> None:
-        self._query = rows
+    def all(self) -> list[Document]:
+        """Every document, by name."""
+
+    def manifest(self, document: Document) -> Manifest:
+        """A version's manifest; raises DocumentMissing, as all below."""
+
+    def sections(self, document: Document) -> list[SectionRow]:
+        """Its outline."""
+
+    def stretch(self, document: Document, start: int, end: int) -> str:
+        """Characters of its text."""
+
+    def place(self, document: Document, passage: str) -> Place | None:
+        """Where a passage stands in it."""
+
+
+class Manifests:
+    """What is read of a version from its manifest; safe to use from any thread."""
+
+    def __init__(self, cold: ColdStorage) -> None:
         self.cold = cold
         self._lock = threading.Lock()
         self._numbered: OrderedDict[tuple[Files, int], dict[str, int]] = OrderedDict()
 
+    def manifest(self, document: Document) -> Manifest:
+        """A version's manifest.
+
+        Raises:
+            DocumentMissing: it is not in cold storage.
+        """
+        return self.cold.manifest(document.sha256, document.manifest)
+
+    def stretch(self, document: Document, start: int, end: int) -> str:
+        """Characters `start` to `end` of a version's text.
+
+        Raises:
+            DocumentMissing: it is not in cold storage.
+        """
+        return self.cold.stretch(*document.files, start, end)
+
+    def sections(self, document: Document) -> list[SectionRow]:
+        """A version's sections in order.
+
+        Raises:
+            DocumentMissing: its manifest is not in cold storage.
+        """
+        manifest = self.manifest(document)
+        return [
+            SectionRow(
+                number,
+                manifest.paths[one.path],
+                one.page,
+                one.extract,
+                one.start,
+                one.end,
+                one.first + 1,
+                manifest.passages[one.first].id(document.seq),
+                one.passages,
+            )
+            for number, one in enumerate(manifest.sections, 1)
+        ]
+
+    def place(self, document: Document, passage: str) -> Place | None:
+        """Where a passage stands in a version; None when it does not.
+
+        Raises:
+            DocumentMissing: its manifest is not in cold storage.
+        """
+        number = self._numbers(document).get(passage)
+        if number is None:
+            return None
+        manifest = self.manifest(document)
+        one = manifest.passages[number - 1]
+        section = next(
+            (at for at, part in enumerate(manifest.sections, 1) if part.first < number <= part.first + part.passages), 0
+        )
+        return Place(
+            document.id,
+            document.name,
+            number,
+            len(manifest.passages),
+            one.page,
+            manifest.paths[one.path],
+            section,
+        )
+
+    def _numbers(self, document: Document) -> dict[str, int]:
+        """By id, the numbers of a version's passages."""
+        key = (document.files, document.seq)
+        with self._lock:
+            if key in self._numbered:
+                self._numbered.move_to_end(key)
+                return self._numbered[key]
+        slices = self.manifest(document).passages
+        found = {one.id(document.seq): number for number, one in enumerate(slices, 1)}
+        with self._lock:
+            self._numbered[key] = found
+            while len(self._numbered) > _NUMBERED_KEPT:
+                self._numbered.popitem(last=False)
+        return found
+
+
+class Library(Manifests):
+    """One agent's documents as its rows have them."""
+
+    def __init__(self, rows: Rows, cold: ColdStorage) -> None:
+        super().__init__(cold)
+        self._query = rows
+
     def all(self, at: int | None = None) -> list[Document]:
         """The documents that stand now, or stood just after event `at`, by name."""
-        return sorted(self._select("TRUE", {}, at), key=lambda one: (one.name.casefold(), one.id))
+        return sorted(self._select("TRUE", {}, at), key=by_name)
 
     def get(self, id: str, at: int | None = None) -> Document | None:
         """One of them by its id."""
@@ -122,23 +225,7 @@ class Library:
             DocumentMissing: its manifest is not in cold storage.
         """
         document = self.get(id, at)
-        if document is None:
-            return []
-        manifest = self.manifest(document)
-        return [
-            SectionRow(
-                number,
-                manifest.paths[one.path],
-                one.page,
-                one.extract,
-                one.start,
-                one.end,
-                one.first + 1,
-                manifest.passages[one.first].id(document.seq),
-                one.passages,
-            )
-            for number, one in enumerate(manifest.sections, 1)
-        ]
+        return self.sections(document) if document else []
 
     def passages(self, id: str, first: int, size: int, at: int | None = None) -> list[Row]:
         """The rows of `size` of its passages from number `first` (from 1) on, with `number`, `page`, `title_path`.
@@ -210,39 +297,7 @@ class Library:
             {"id": passage, "born": seq_of(passage)},
         )
         document = self.get(rows[0]["document"], at) if rows else None
-        number = self._numbers(document).get(passage) if document else None
-        if document is None or number is None:
-            return None
-        manifest = self.manifest(document)
-        one = manifest.passages[number - 1]
-        section = next(
-            (at for at, part in enumerate(manifest.sections, 1) if part.first < number <= part.first + part.passages), 0
-        )
-        return Place(
-            document.id,
-            document.name,
-            number,
-            len(manifest.passages),
-            one.page,
-            manifest.paths[one.path],
-            section,
-        )
-
-    def manifest(self, document: Document) -> Manifest:
-        """A version's manifest.
-
-        Raises:
-            DocumentMissing: it is not in cold storage.
-        """
-        return self.cold.manifest(document.sha256, document.manifest)
-
-    def stretch(self, document: Document, start: int, end: int) -> str:
-        """Characters `start` to `end` of a version's text.
-
-        Raises:
-            DocumentMissing: it is not in cold storage.
-        """
-        return self.cold.stretch(*document.files, start, end)
+        return self.place(document, passage) if document else None
 
     # --- inside ---------------------------------------------------------------------------------------------
 
@@ -252,7 +307,7 @@ class Library:
             f"AS added_at FROM documents WHERE {_STOOD} AND {where} ORDER BY seq_from",
             {**params, "n": _NOW if at is None else at},
         )
-        return [_document(row) for row in rows]
+        return [document_of(row) for row in rows]
 
     def _by_id(self, ids: Sequence[str], at: int | None) -> dict[str, Row]:
         rows = self._query(
@@ -261,23 +316,14 @@ class Library:
         )
         return {row["id"]: row for row in rows}
 
-    def _numbers(self, document: Document) -> dict[str, int]:
-        """By id, the numbers of a version's passages."""
-        key = (document.files, document.seq)
-        with self._lock:
-            if key in self._numbered:
-                self._numbered.move_to_end(key)
-                return self._numbered[key]
-        slices = self.manifest(document).passages
-        found = {one.id(document.seq): number for number, one in enumerate(slices, 1)}
-        with self._lock:
-            self._numbered[key] = found
-            while len(self._numbered) > _NUMBERED_KEPT:
-                self._numbered.popitem(last=False)
-        return found
+
+def by_name(document: Document) -> tuple[str, str]:
+    """What documents are listed by."""
+    return document.name.casefold(), document.id
 
 
-def _document(row: Row) -> Document:
+def document_of(row: Row) -> Document:
+    """A version from its row of `documents`, with `added_at`."""
     renamed = {"seq": row["seq_from"], "sha256": row["raw"], "changed_at": row["at"]}
     given = {**row, **renamed, "notes": tuple(row["notes"]), "tags": tuple(row["tags"])}
     return Document(**{name: given[name] for name in Document._fields})

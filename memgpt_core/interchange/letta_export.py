@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from memgpt_core.interchange.letta_shapes import EXTRA_KEY
-from memgpt_core.memory_functions import REGISTRY, offered
 from memgpt_core.prompt import (
     Reader,
     brought_back,
@@ -20,6 +19,7 @@ from memgpt_core.prompt import (
     system_text,
     warning_text,
 )
+from memgpt_core.registry import REGISTRY, offered
 from memgpt_core.settings import DEMO
 from memgpt_core.state import State
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from memgpt_core.events import Call, Event
-from memgpt_core.memory_functions import REGISTRY, FunctionFailed, Memory
+from memgpt_core.memory_functions import FunctionFailed, Memory
+from memgpt_core.registry import REGISTRY
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import Block, State
 

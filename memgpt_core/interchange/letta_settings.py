@@ -8,9 +8,9 @@ from memgpt_core import queue_manager
 from memgpt_core.blueprint import define_instructions, explain
 from memgpt_core.instructions import DEFAULTS
 from memgpt_core.interchange.letta_shapes import AfBlock, AgentFile, AgentFileRefused
-from memgpt_core.memory_functions import REGISTRY, unknown
 from memgpt_core.prompt import render_block
 from memgpt_core.queue_manager import MIN_ROOM_TOKENS
+from memgpt_core.registry import REGISTRY, unknown
 from memgpt_core.settings import DEMO, AgentSettings
 from memgpt_core.state import Block
 from memgpt_core.tokens import count

@@ -28,9 +28,9 @@ from memgpt_core.interchange.sessions import Message
 from memgpt_core.interchange.spool import Stretch
 from memgpt_core.journal import Journal
 from memgpt_core.llm.base import ChatModel
-from memgpt_core.memory_functions import offered
 from memgpt_core.opening import OpenLog
 from memgpt_core.prompt import build_summary, stamp
+from memgpt_core.registry import offered
 from memgpt_core.state import Entry, State
 from memgpt_core.strategies import STRATEGIES, Leaving, Replacement, said
 

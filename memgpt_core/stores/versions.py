@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memgpt_core.ids import id_of, number
+from memgpt_core.ids import BITS, id_of, number
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -41,7 +41,10 @@ class Began(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Which versions are searched: those that stood at `n`, of these roles (all when empty), in [start, end)."""
+    """Which versions are searched: those that stood at `n`, of these roles (all when empty), in [start, end).
+
+    `brought`: only those of rows that one of these events brought.
+    """
 
     n: int
     roles: tuple[str, ...]
@@ -49,6 +52,7 @@ class Part(NamedTuple):
     end_us: int
     only: Collection[str] | None
     exclude: tuple[str, ...]
+    brought: Collection[int] | None = None
 
 
 class Versions:
@@ -141,6 +145,8 @@ class Versions:
         mask &= (self.column("at") >= part.start_us) & (self.column("at") < part.end_us)
         if part.only is not None:
             mask &= np.isin(self.column("born"), [number(id) for id in part.only])
+        if part.brought is not None:
+            mask &= np.isin(self.column("born") >> BITS, list(part.brought))
         return mask
 
     def latest_us(self, n: int) -> int:

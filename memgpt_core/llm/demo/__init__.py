@@ -34,7 +34,15 @@ LAST_REPLY = 10
 
 _MAX_QUESTIONS = 3
 _TERMINAL = frozenset({"send_message", "pause_heartbeats"})
-_SEARCHES = frozenset({"conversation_search", "conversation_search_date", "archival_memory_search"})
+_SEARCHES = frozenset({"conversation_search", "conversation_search_date", "archival_memory_search", "document_search"})
+_READING = {
+    "document_search": "This is a question about a document. I search them for “{query}”.",
+    "document_open": "I open page {page} of {document}, where it stands.",
+    "document_outline": "I look at the outline of {document}.",
+    "document_list": "I look at which documents there are.",
+}
+"""What to think when reading documents, by function."""
+
 _QUIET: tuple[Act, ...] = (
     ("note_list", {}),
     ("pause_heartbeats", {"minutes": 1}),
@@ -226,6 +234,8 @@ def _why(acts: list[Act]) -> str:
 
 
 def _searching(act: Act) -> str:
+    if act[0] in _READING:
+        return _READING[act[0]].format(**{"document": "", "page": 1, "query": "", **act[1]})
     where = "recall" if act[0].startswith("conversation") else "archival"
     page = f", page {act[1]['page']}" if "page" in act[1] else ""
     what = act[1].get("query") or f"{act[1].get('start_date')} to {act[1].get('end_date')}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
+from memgpt_core.llm.demo import documents
 from memgpt_core.llm.demo.edits import Noted, halves, ledger
 from memgpt_core.llm.demo.grammar import MANY, third_person
 from memgpt_core.llm.demo.memory import Act, block_lines, in_words
@@ -58,6 +59,10 @@ def answer(request: Request, question: Question, *, hurry: bool = False) -> Answ
         return _of_days(request, question, question.days, hurry)
     if question.kind == "document":
         return _document(request, question, hurry)
+    if question.kind in ("documents", "outline"):
+        read = documents.listed if question.kind == "documents" else documents.outlined
+        looked = read(request, question, hurry=hurry)
+        return Answer(looked.act, looked.text)
     for look in (_core, _window, _summary):
         if text := _from_source(look(request), question):
             return Answer(None, text)
@@ -95,7 +100,7 @@ def first_searches(request: Request, questions: list[Question]) -> list[Act]:
     return [
         (name, {"query": question.query})
         for question in questions
-        if question.query and question.kind not in ("dates", "document")
+        if question.query and question.kind not in ("dates", "document", "documents", "outline")
         for name, _ in _TIERS
         if request.can(name)
     ]
@@ -359,6 +364,10 @@ def _of_days(request: Request, question: Question, days: tuple[date, date], hurr
 
 
 def _document(request: Request, question: Question, hurry: bool) -> Answer:
+    if request.can(documents.SEARCH):
+        looked = documents.look(request, question, hurry=hurry)
+        if looked.act or looked.text:
+            return Answer(looked.act, looked.text)
     name, query = "archival_memory_search", question.query
     if not request.can(name):
         return Answer(None, "Searching archival storage is switched off, so I cannot look that up.", found=False)

@@ -42,7 +42,8 @@ class Question(NamedTuple):
     """A question as asked of memory.
 
     Attributes:
-        kind: `fact` (by label), `person` (by name), `overview`, `topic` (by words), `dates`, `document`, `other`.
+        kind: `fact` (by label), `person` (by name), `overview`, `topic` (by words), `dates`, `document`,
+            `documents` (which there are), `outline`, `other`.
         labels: what would answer it, best first, as `label_key` writes them; `prefix*` matches any ending.
         words: what to search with; for a topic also what an answer must contain.
         about: how to say what is not known.
@@ -140,7 +141,8 @@ def understand(text: str, today: date | None = None) -> Question:
     remembers = asked != whole and re.search(r"remember|recall", whole, re.IGNORECASE) is not None
     former = bool(_FORMER.search(asked))
     asked = " ".join(_FORMER.sub("", asked).split())
-    found = _history(asked, today) or _document(whole) or _overview(asked, whole) or _by_label(asked) or _person(asked)
+    found = _shelf(whole) or _history(asked, today) or _document(whole) or _overview(asked, whole)
+    found = found or _by_label(asked) or _person(asked)
     if found is None and remembers:
         found = _topic(asked)
     words = keywords(asked)
@@ -210,6 +212,23 @@ def _document(asked: str) -> Question | None:
     topic = tidy(next((group for group in match.groups() if group), "")) if match else ""
     words = keywords(topic)
     return Question("document", asked, words=words, about=topic, contains=_phrase(topic)) if words else None
+
+
+def _shelf(asked: str) -> Question | None:
+    """Which documents there are, and what is in one."""
+    listing = r"(?:what|which) documents (?:do you have|have you got|are there)|list (?:the|your|my|all) documents"
+    if re.match(listing, asked, re.IGNORECASE):
+        return Question("documents", asked, about="any documents")
+    outline = re.match(
+        rf"(?:(?:show|give) me |what(?:'s| is) )?(?:an? |the )?(?:outline|table of contents|contents)"
+        rf"(?: of (?:the |my )?(?P<v>.+))?$|what(?:'s| is) in (?:the|my) (?P<w>{_BOOK})$",
+        asked,
+        re.IGNORECASE,
+    )
+    if outline is None:
+        return None
+    topic = outline["v"] or ""
+    return Question("outline", asked, words=keywords(topic), about=f"the outline of {topic or 'a document'}")
 
 
 def _phrase(topic: str) -> str:

@@ -48,12 +48,16 @@ class Item(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """One line of a page of search results."""
+    """One line of a page of search results; one of a document names it, its section and the page it `opens` on."""
 
     day: str
     role: str
     tags: tuple[str, ...]
     text: str
+    document: str = ""
+    name: str = ""
+    section: str = ""
+    opens: int = 0
 
 
 class Page(NamedTuple):
@@ -166,7 +170,16 @@ def _hit(line: str) -> Hit | None:
     if not raw or "text" not in raw:
         return None
     tags = tuple(str(tag) for tag in raw.get("tags") or ())
-    return Hit(str(raw.get("time", ""))[:10], str(raw.get("role", "")), tags, str(raw["text"]))
+    of_document = {name: str(raw.get(name) or "") for name in ("document", "name", "section")}
+    opens = raw.get("opens")
+    return Hit(
+        str(raw.get("time", ""))[:10],
+        str(raw.get("role", "")),
+        tags,
+        str(raw["text"]),
+        **of_document,
+        opens=opens if isinstance(opens, int) else 0,
+    )
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ UNDERSTANDS: tuple[tuple[str, str], ...] = (
     ("Questions about a day or month", "What did we talk about in March?"),
     ("Archival storage", "Archive this: the boiler was serviced by Tom."),
     ("Questions about documents", "What does the book say about the valley of Elah?"),
+    ("Which documents there are, and what is in one", "Which documents do you have? Show me the outline of the book."),
     ("Chains of keys", "What is the value of key 3f2a…? Follow it until the value is no key."),
     ("Scratch notes", "Make a note called shopping: milk and eggs. Read my shopping note."),
     ("How it should answer (kept in its persona)", "From now on answer briefly."),
