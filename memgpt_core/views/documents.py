@@ -4,7 +4,8 @@ Pure; makes no HTML and knows no file. Names and headings come from documents, s
 what cannot be seen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 KINDS: dict[str, str] = {
     "text/plain": "Text",
@@ -64,7 +65,30 @@ def place_text(number: int, of: int, page: int | None) -> str:
 
 def passages_text(first: int, passages: int) -> str:
     """The numbers of some passages that follow each other."""
-    return f"passage {first:,}" if passages == 1 else f"passages {first:,} to {first + passages - 1:,}"
+    return runs_text(range(first, first + passages))
+
+
+def runs_text(numbers: Iterable[int]) -> str:
+    """Some passages by their numbers, those that follow each other as one run."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    said = [f"{first:,}" if first == last else f"{first:,} to {last:,}" for first, last in runs]
+    one = len(runs) == 1 and runs[0][0] == runs[0][1]
+    return f"passage{'' if one else 's'} {', '.join(said)}"
+
+
+def call_text(name: str, arguments: Mapping[str, Any] | str) -> str:
+    """How a function call of the agent came to read a document."""
+    given = arguments if isinstance(arguments, Mapping) else {}
+    if name == "document_open":
+        return f"Opened page {given.get('page', 1)}"
+    if "query" in given:
+        return f"Searched “{given['query']}”" + (f", page {given['page']}" if given.get("page", 1) != 1 else "")
+    return f"Called {name}" if name else "Brought back"
 
 
 def line_text(what: str, passages: int, added: int, ended: int) -> str:

@@ -50,7 +50,7 @@ def draw(here: Here, asked: Asked) -> None:
     st.html(_head(here, document))
     _actions(here, document)
     try:
-        sections = here.ws.documents.outline(document.id, here.seq)
+        sections = here.ws.documents.sections(document)
     except DocumentMissing as missing:
         st.error(
             f"{missing} Its passages are in archival storage still; add the file again to have its outline and text.",
@@ -172,8 +172,8 @@ def _gone(here: Here, asked: Asked) -> None:
 
 def _outline(here: Here, asked: Asked, one: Document, sections: list[SectionRow]) -> None:
     """Its sections, each with where it begins and what it says in short."""
-    place = here.ws.documents.place_of(asked.passage, here.seq) if asked.passage else None
-    now = place.section if place and place.document == one.id else 1
+    place = here.ws.documents.place(one, asked.passage) if asked.passage else None
+    now = place.section if place else 1
     st.html(
         wrap(
             '<div class="ms-h"><span>Outline</span><span class="soft" title="Sentences chosen without a model">'

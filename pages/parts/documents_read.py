@@ -6,11 +6,11 @@ from typing import Any
 import streamlit as st
 
 from memgpt_core.documents.library import Document
-from memgpt_core.views.documents import counted, passages_text, trail
-from memgpt_core.views.passages import EXCERPT_CHARS, SHOWN_CHARS, visible
+from memgpt_core.ids import seq_of
+from memgpt_core.views.documents import call_text, counted, passages_text, runs_text, trail
+from memgpt_core.views.passages import SHOWN_CHARS, visible
 from pages.parts import documents_rows
 from pages.parts.agents_table import size_text
-from pages.parts.archival_list import rows_of
 from pages.parts.archival_rows import link
 from pages.parts.documents_rows import READ_MOST, Asked
 from pages.parts.frame import Here
@@ -34,8 +34,8 @@ def draw(here: Here, asked: Asked, one: Document) -> None:
 
 def number_of(here: Here, asked: Asked, one: Document) -> int:
     """The number of the passage that reading begins with, from 1."""
-    place = here.ws.documents.place_of(asked.passage, here.seq) if asked.passage else None
-    return place.number if place and place.document == one.id else 1
+    place = here.ws.documents.place(one, asked.passage) if asked.passage else None
+    return place.number if place else 1
 
 
 def _steps(here: Here, one: Document, number: int) -> None:
@@ -101,35 +101,46 @@ def _text(here: Here, asked: Asked, one: Document) -> None:
 
 
 def _read(here: Here, asked: Asked, one: Document) -> None:
-    """Which of its passages were in the window."""
+    """What the agent opened of it and found in it."""
     rows = documents_rows.read_by_agent(here, one.id)
     if not rows:
         st.info(
             "The agent has read nothing of it"
             + (" by this event" if here.at is not None else " yet")
-            + ". It finds passages by searching archival storage; ask it something that only this document knows.",
+            + ". It searches documents and opens them page by page; ask it something that only this one knows.",
             icon=":material/smart_toy:",
         )
         return
     st.caption(
-        f"{counted(len(rows), 'passage')} of it came into the window, by a search or by being opened, the latest first"
+        "What brought passages of it into the window, the latest first"
         + (f"; the latest {READ_MOST} are shown." if len(rows) == READ_MOST else ".")
     )
-    texts = {one["id"]: one["text"] for one in rows_of(here, [row["item"] for row in rows])}
     for row in rows:
-        text = texts.get(row["item"], "")
-        said = escape(visible(text[:EXCERPT_CHARS])) or '<span class="soft">not there any more</span>'
+        event: Any = here.ws.event(seq_of(row["carrier"]))
+        places = [here.ws.documents.place(one, item) for item in row["items"]]
+        numbers = [place.number for place in places if place]
+        what = call_text(getattr(event, "name", ""), getattr(event, "arguments", {}))
+        gone = len(row["items"]) - len(numbers)
+        which = [runs_text(numbers)] if numbers else []
+        which += [f"{counted(gone, 'passage')} of an earlier version"] if gone else []
         now = ' <span class="ms-tag">in the window now</span>' if row["now"] else ""
-        times = f"{counted(row['times'], 'time')}, last in turn {row['turn']}, event {row['last']:,}"
-        st.html(wrap(f'<div><b>{row["item"]}</b> <span class="soft">{times}</span>{now}</div><div>{said}</div>'))
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.button(
-                "Read it here",
-                key=f"read:{row['item']}",
-                type="tertiary",
-                on_click=documents_rows.put,
-                kwargs={"passage": row["item"], "side": ""},
+        st.html(
+            wrap(
+                f'<div style="overflow-wrap:anywhere"><b>{escape(visible(what))}</b> {" and ".join(which)} '
+                f'<span class="soft">turn {row["turn"]}, event {row["last"]:,}</span>{now}</div>'
             )
+        )
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if numbers:
+                slices = here.ws.documents.manifest(one).passages
+                st.button(
+                    "Read it here",
+                    key=f"read:{row['carrier']}",
+                    type="tertiary",
+                    on_click=documents_rows.put,
+                    kwargs={"passage": slices[min(numbers) - 1].id(one.seq), "side": ""},
+                )
+            link(here.ws, "pages/recall.py", "What it got", "manage_search", at=here.at, message=row["carrier"])
             link(here.ws, "app.py", "Chat at that event", "forum", at=row["last"])
 
 

@@ -13,7 +13,7 @@ from pages.parts.frame import Here
 Side = Literal["passages", "text", "read", "history"]
 
 LISTS_KEPT = 4
-READ_MOST = 50
+READ_MOST = 30
 
 _LISTS: OrderedDict[tuple[str, int], list[Document]] = OrderedDict()
 """By (agent's folder, event): what is committed never changes, and a page is drawn many times at one event."""
@@ -101,11 +101,11 @@ def versions(here: Here, id: str) -> list[dict[str, Any]]:
 
 
 def read_by_agent(here: Here, id: str) -> list[dict[str, Any]]:
-    """Which passages of a document were in the window, each with how often and when last, the latest first."""
+    """The results that brought passages of a document into the window, the latest first: carrier, ids, when, still."""
     return here.ws.rows(
-        "SELECT item, count(*) AS times, max(seq_from) AS last, arg_max(turn, seq_from) AS turn, "
+        "SELECT carrier, list(DISTINCT item) AS items, max(seq_from) AS last, arg_max(turn, seq_from) AS turn, "
         "bool_or(seq_to IS NULL OR seq_to > $n) AS now FROM residency WHERE seq_from <= $n AND item IN "
-        f"(SELECT id FROM passages WHERE document = $id) GROUP BY item ORDER BY last DESC, item LIMIT {READ_MOST}",
+        f"(SELECT id FROM passages WHERE document = $id) GROUP BY carrier ORDER BY last DESC LIMIT {READ_MOST}",
         {"id": id, "n": here.seq},
     )
 
