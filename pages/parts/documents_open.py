@@ -19,7 +19,7 @@ from pages.parts.frame import Here, attempt
 from pages.parts.markup import chip, escape, wrap
 from pages.parts.safe_md import safe_md
 
-SECTIONS_SHOWN = 12
+SECTIONS_SHOWN = 8
 
 STYLE = """<style>
 .ms-about{font-style:italic;overflow-wrap:anywhere;unicode-bidi:isolate;max-width:60rem}
@@ -74,7 +74,7 @@ def draw(here: Here, asked: Asked) -> None:
 
 def close() -> None:
     """Back to the list, from a callback."""
-    documents_rows.put(document="", passage="", side="")
+    documents_rows.put(document="", passage="", side="", within="")
 
 
 def _head(here: Here, one: Document) -> str:
@@ -182,8 +182,16 @@ def _outline(here: Here, asked: Asked, one: Document, sections: list[SectionRow]
     )
     first = 0
     if len(sections) > SECTIONS_SHOWN:
-        table = f"outline:{here.ws.agent_id}:{one.seq}:{asked.passage}"
-        st.session_state.setdefault(choices.page_of(table), (now - 1) // SECTIONS_SHOWN)
+        st.text_input(
+            "Headings that contain",
+            placeholder="Find a heading",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            **documents_rows.field("within", asked.within),
+        )
+        sections = [one for one in sections if asked.within.casefold() in " › ".join(one.title_path).casefold()]
+        table = f"outline:{here.ws.agent_id}:{one.seq}:{asked.passage}:{asked.within}"
+        st.session_state.setdefault(choices.page_of(table), 0 if asked.within else (now - 1) // SECTIONS_SHOWN)
         first = pager.draw(table, len(sections), SECTIONS_SHOWN, what="sections")
     with st.container(key="outline"):
         above: tuple[str, ...] = ()

@@ -27,12 +27,14 @@ class Asked(NamedTuple):
         passage: the id of the one reading begins with; empty for the first.
         side: what is shown of an open document.
         find: a part of the name or title of the documents that are listed.
+        within: a part of the headings that an outline shows.
     """
 
     document: str
     passage: str
     side: Side
     find: str
+    within: str
 
 
 def read(here: Here) -> Asked:
@@ -42,7 +44,13 @@ def read(here: Here) -> Asked:
     if passage and not document:
         document = document_of(here, passage)
     side = params.get("side", "passages")
-    return Asked(document, passage, side if side in get_args(Side) else "passages", params.get("find", ""))
+    return Asked(
+        document,
+        passage,
+        side if side in get_args(Side) else "passages",
+        params.get("find", ""),
+        params.get("within", ""),
+    )
 
 
 def put(**names: str) -> None:

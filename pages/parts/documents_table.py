@@ -32,7 +32,7 @@ STYLE = """<style>
 .ms-docs.head{font-size:.8rem}.ms-docs>div:last-child{padding-left:.6rem}
 .ms-docs .title{display:block;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .st-key-documents{gap:0}
-.st-key-documents>.stHorizontalBlock,.st-key-documents>div>.stHorizontalBlock{padding:.25rem 0;
+.st-key-documents>.stHorizontalBlock,.st-key-documents>div>.stHorizontalBlock{padding:.3rem 0 .2rem;
  border-bottom:1px solid color-mix(in srgb,currentColor 12%,transparent)}
 .st-key-documents button{min-height:1.4rem}
 </style>"""
