@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from memgpt_core import counterfactual
+from memgpt_core.documents import commands as documents
 from memgpt_core.errors import AgentNotFound, MemscopeError
 from memgpt_core.events import encode
 from memgpt_core.home import SAMPLES, Home
@@ -123,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_show)
 
     exchange.add(commands, _home, _recording)
+    documents.add(commands, _home)
 
     bench = commands.add_parser("bench", help="measure this machine and print the tables")
     bench.add_argument("name", nargs="*", help=f"which: {', '.join(_benchmarks()) or 'none here'} (default: all)")

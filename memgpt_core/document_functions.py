@@ -16,12 +16,14 @@ from memgpt_core.events import ArchivalSearched, Measured
 from memgpt_core.memory_functions import MAX_PAGE, FunctionFailed, Memory, Returned, excerpt
 from memgpt_core.state import State
 
-LISTED_CHARS = 2400
-"""How much of a list one page of it shows; it is cut between entries."""
+ABOUT_CHARS = 160
+FOUND_CHARS = 320
+"""How much of a hit is shown: enough to choose by; the rest is on the page it opens."""
 
-ABOUT_CHARS = 240
-OPENED_SHARE = 0.15
-"""How much of what a prompt may fill one opened page takes."""
+PAGE_SHARE = 0.15
+"""How much of what a prompt may fill one page of a document, or of a list, takes."""
+
+CHARS_PER_TOKEN = 3.5
 
 GROUPED_FROM = 24
 """An outline with more sections is shown by the headings at its top first."""
@@ -46,7 +48,7 @@ def document_list(memory: Memory, page: int = 1) -> Returned:
         }
         for one in memory.search.documents.all()
     ]
-    return Returned(_listed(entries, page, "documents"))
+    return Returned(_listed(memory.state(), entries, page, "documents"))
 
 
 def document_outline(memory: Memory, document: str, within: str = "", page: int = 1) -> Returned:
@@ -65,8 +67,9 @@ def document_outline(memory: Memory, document: str, within: str = "", page: int 
     wanted = [row for row in sections if within.strip().casefold() in " > ".join(row.title_path).casefold()]
     if not wanted:
         raise FunctionFailed(f"No section of {one.name} stands under '{within}'. Leave `within` empty to see all.")
-    per_page = _passages_a_page(memory.state())
-    return Returned(_listed(_outlined(wanted, per_page, grouped=not within.strip()), page, f"sections of {one.name}"))
+    state = memory.state()
+    entries = _outlined(wanted, _passages_a_page(state), grouped=not within.strip())
+    return Returned(_listed(state, entries, page, f"parts of {one.name}"))
 
 
 def document_open(memory: Memory, document: str, page: int = 1) -> Returned:
@@ -142,7 +145,7 @@ def _found(memory: Memory, wanted: str) -> Document:
 
 def _passages_a_page(state: State) -> int:
     """How many passages make a page: what suits the window, whatever they hold."""
-    return max(1, int(OPENED_SHARE * state.settings.limit_tokens / PASSAGE_TOKENS))
+    return max(1, int(PAGE_SHARE * state.settings.limit_tokens / PASSAGE_TOKENS))
 
 
 def _pages(state: State, one: Document) -> int:
@@ -165,14 +168,15 @@ def _outlined(sections: Sequence[SectionRow], per_page: int, *, grouped: bool) -
     ]
 
 
-def _listed(entries: Sequence[dict[str, Any]], page: int, what: str) -> str:
-    """A page of a list, a line an entry."""
+def _listed(state: State, entries: Sequence[dict[str, Any]], page: int, what: str) -> str:
+    """A page of a list, a line an entry: as much as suits the window, cut between entries."""
     if not entries:
         return f"There are no {what}."
+    most = PAGE_SHARE * state.settings.limit_tokens * CHARS_PER_TOKEN
     pages: list[list[str]] = [[]]
     for entry in entries:
         line = json.dumps(entry, ensure_ascii=False)
-        if pages[-1] and sum(map(len, pages[-1])) + len(line) > LISTED_CHARS:
+        if pages[-1] and sum(map(len, pages[-1])) + len(line) > most:
             pages.append([])
         pages[-1].append(line)
     if not 1 <= page <= len(pages):
@@ -199,7 +203,7 @@ def _hit(memory: Memory, row: dict[str, Any], query: str) -> dict[str, Any]:
     except DocumentMissing:
         # The passage itself is in the rows; only its place is not known.
         found["opens"] = None
-    return {**found, "text": excerpt(row["text"], query)}
+    return {**found, "text": excerpt(row["text"], query, FOUND_CHARS)}
 
 
 def _where(place: Any) -> dict[str, Any]:

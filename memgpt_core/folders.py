@@ -47,6 +47,12 @@ STORES = {"run.jsonl": "log", "rows.duckdb": "rows", "index.lance": "index", "ch
 """What the bytes of a folder are counted as; a write-ahead log counts with its file, all else as `other`."""
 
 
+_INGESTED = re.compile(rb'"kind":"document_ingested",.*"raw":"([0-9a-f]{64})"')
+
+LINE_BYTES = 2**20
+"""Only so much of a line is looked at: an event that names a document is shorter."""
+
+
 def slug(name: str) -> str:
     """A folder's name made from an agent's: small letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "agent"
@@ -164,6 +170,17 @@ def _clear(folder: Path) -> None:
     # What cannot be removed now, a file another program holds, is tried again at the next start.
     with contextlib.suppress(OSError):
         shutil.rmtree(folder)
+
+
+def documents_named(folder: Path) -> set[str]:
+    """sha256 of the raw files of the documents that an agent's log names, also of one that is not revealed yet."""
+    found: set[str] = set()
+    for log in (folder / "run.jsonl", folder / NEW):
+        with contextlib.suppress(OSError), log.open("rb") as file:
+            for line in file:
+                if named := _INGESTED.search(line, 0, LINE_BYTES):
+                    found.add(named[1].decode())
+    return found
 
 
 def sizes(folder: Path) -> dict[str, int]:

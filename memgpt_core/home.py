@@ -34,7 +34,7 @@ from memgpt_core.log import Log, sync_folder
 from memgpt_core.means import Means
 from memgpt_core.opening import OpenLog
 from memgpt_core.settings import default_home
-from memgpt_core.stores.documents import ColdStorage
+from memgpt_core.stores.documents import ColdStorage, Shipped
 from memgpt_core.stores.vectors import VectorStore
 from memgpt_core.trial import Trials
 from memgpt_core.upkeep import Upkeep
@@ -128,6 +128,9 @@ class Home:
 
         def fill(folder: Path) -> None:
             part = _part(told, COPIED_SHARE)
+            shipped = Shipped(SAMPLES / sample_id / folders.DOCUMENTS)
+            for event in _documents(recording):
+                self._cold.adopt_all(shipped, event.raw, event.text, event.manifest)
             make_fork(recording, last, folder, name=name, origin_name=name, clock=self._clock, progress=part)
 
         try:
@@ -312,9 +315,9 @@ class Home:
             self._want_no_window(agent_id)
 
     def delete(self, agent_id: str) -> None:
-        """Delete an agent with everything in its folder. It cannot be undone.
+        """Delete an agent with everything in its folder, and the documents that no other agent's log names.
 
-        Vectors stay: they are kept by text for all agents of the home.
+        It cannot be undone. Vectors stay: they are kept by text for all agents of the home.
 
         Raises:
             AgentNotFound: no agent has that id.
@@ -335,7 +338,9 @@ class Home:
                 workspace.close(follow=False)
                 del self._open[agent_id]
             self._want_no_window(agent_id)
+            named = folders.documents_named(folder)
             folders.remove(self.path, folder)
+            self._drop_documents(named)
 
     def disk_use(self, agent_id: str) -> dict[str, int]:
         """Bytes by store: `log`, `rows`, `index`, `checkpoints`, `other`.
@@ -349,6 +354,11 @@ class Home:
     def vectors_bytes(self) -> int:
         """Bytes of the vectors all agents share."""
         return sum(folders.size_of(self.path / name) for name in ("vectors.duckdb", "vectors.duckdb.wal"))
+
+    @property
+    def documents_bytes(self) -> int:
+        """Bytes of the documents all agents share."""
+        return folders.size_of(self._cold.folder)
 
     def open(self, agent_id: str) -> Workspace:
         """The agent's one workspace in this process.
@@ -402,16 +412,26 @@ class Home:
         with _whole(folder):
             if temporary:
                 folders.set_temporary(folder, True)
-            fill(folder)
-            self._reveal(folder)
+            with self._cold.in_use():
+                fill(folder)
+                self._reveal(folder)
         # Opened here, and not when it is first looked at: making the rows of a long log takes a while.
         self.open(folder.name).rows("SELECT 1")
         told(1.0)
         return folder.name
 
     def _remove_temporary(self) -> None:
+        temporary = [folder for folder in (self.path / "agents").iterdir() if folders.is_temporary(folder)]
+        named = {raw for folder in temporary for raw in folders.documents_named(folder)}
         for agent_id in folders.remove_temporary(self.path):
             self._want_no_window(agent_id)
+        self._drop_documents(named)
+
+    def _drop_documents(self, gone: set[str]) -> None:
+        """Delete the documents that were named by logs which are gone, when no other log names them."""
+        if gone:
+            living = [*(self.path / "agents").iterdir(), *(self.path / folders.ASIDE).glob("*")]
+            self._cold.drop_others(lambda: {raw for folder in living for raw in folders.documents_named(folder)})
 
     _reveal = staticmethod(folders.reveal)
 
@@ -436,6 +456,13 @@ class Home:
                 # A timer that cannot fire now is due again in a second; the agent's page shows what is wrong.
                 with contextlib.suppress(MemscopeError, OSError):
                     workspace.tick()
+
+
+def _documents(recording: OpenLog) -> list[Any]:
+    """The events of a recording that took a document in."""
+    if not folders.documents_named(recording.log.path.parent):
+        return []
+    return [event for event in recording.log.events() if event.kind == "document_ingested"]
 
 
 def exporting(agent_id: str) -> str:

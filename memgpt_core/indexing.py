@@ -129,5 +129,7 @@ class Indexing:
             late = sorted(self._bare[table].difference(lacking)) if self._embedder else []
             if late:
                 sql = f"SELECT id, seq_from, text FROM {table} WHERE id IN (SELECT unnest($ids)) AND seq_to IS NULL"
-                self._merge(table, self._query(sql, {"ids": late}))
-                self._bare[table] -= set(late)
+                found = self._query(sql, {"ids": late})
+                # One that still has none stays bare: rows may have come since `lacking` was asked for.
+                self._merge(table, found)
+                self._bare[table] -= set(late) - {row["id"] for row in found}

@@ -423,21 +423,21 @@ def _page(memory: Memory, query: str, found: Found, page: int, page_size: int) -
     return Returned("\n".join(lines), holds=tuple(hit.id for hit in found.hits))
 
 
-def excerpt(text: str, query: str) -> str:
-    """`text`, or the stretch of it with the most of the query's words when it is long."""
-    if len(text) <= EXCERPT_CHARS:
+def excerpt(text: str, query: str, chars: int = EXCERPT_CHARS) -> str:
+    """`text`, or the stretch of it, so many characters, with the most of the query's words when it is longer."""
+    if len(text) <= chars:
         return text
     lowered = text.lower()
     words = [word for word in query.lower().split() if len(word) > 2]
     places = sorted(at for word in words for at in _occurrences(lowered, word)) or [0]
     best, most, last = places[0], 0, 0
     for first, at in enumerate(places):
-        while last < len(places) and places[last] < at + EXCERPT_CHARS:
+        while last < len(places) and places[last] < at + chars:
             last += 1
         if last - first > most:
             best, most = at, last - first
-    start = max(0, min(best - EXCERPT_CHARS // 4, len(text) - EXCERPT_CHARS))
-    end = start + EXCERPT_CHARS
+    start = max(0, min(best - chars // 4, len(text) - chars))
+    end = start + chars
     return ("… " if start else "") + text[start:end] + (" …" if end < len(text) else "")
 
 

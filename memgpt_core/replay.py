@@ -25,7 +25,7 @@ from memgpt_core.registry import OF_DOCUMENTS
 from memgpt_core.rows import MemoryRows
 from memgpt_core.settings import ENGINE_VERSION
 from memgpt_core.state import State
-from memgpt_core.stores.documents import ColdStorage
+from memgpt_core.stores.documents import ColdStorage, Shipped
 
 ANSWERED_INLINE = frozenset({"model_replied", "fault_recorded"})
 """External kinds that the engine itself commits, when it asks for them; never injected."""
@@ -323,5 +323,7 @@ def _advance(journal: _RerunJournal, agent: Agent, upcoming: Event) -> None:
 
 
 def rerun_file(path: Path) -> Outcome:
-    """`rerun` of a run.jsonl; needs no lock. Documents are looked for in the home it is in."""
-    return rerun(list(read_events(path)), cold=ColdStorage(path.parent.parent.parent / DOCUMENTS))
+    """`rerun` of a run.jsonl; needs no lock. Its documents are those beside it, or in the home it is in."""
+    beside = path.parent / DOCUMENTS
+    cold = Shipped(beside) if beside.is_dir() else ColdStorage(path.parent.parent.parent / DOCUMENTS)
+    return rerun(list(read_events(path)), cold=cold)

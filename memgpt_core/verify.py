@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memgpt_core.documents.manifest import nothing_kept
+from memgpt_core.documents.manifest import LEFT_OUT, nothing_kept
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.events import Event
 from memgpt_core.project import COLUMNS, project
@@ -64,7 +64,7 @@ def verify(events: Iterable[Event], projections: Projections) -> list[Difference
     state = INITIAL
     found: list[Difference] = []
     for event in events:
-        if documents and event.kind == "document_ingested":
+        if documents and event.kind == "document_ingested" and event.raw != LEFT_OUT:
             faults = documents.faults(event.raw, event.text, event.manifest)
             found += [Difference("cold storage", "documents", event.name, fault) for fault in faults]
         rows.take(project(state, event))

@@ -8,23 +8,21 @@ import shutil
 import tempfile
 import tomllib
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from memgpt_core import blueprint
+from memgpt_core.folders import DOCUMENTS
 from memgpt_core.home import SAMPLES, Home
 from memgpt_core.llm.demo import DemoModel
+from memgpt_core.stores.documents import digest_of
 from memgpt_core.workspace import Workspace
 
 NAMES = ("companion", "analyst", "prober")
-PASSAGE_CHARS = 540
 PAIRS = 140
 LEVELS = 4
-
-Passage = tuple[str, tuple[str, ...]]
 
 
 class ScriptClock:
@@ -58,6 +56,17 @@ def record(name: str) -> None:
         finally:
             home.close()
         shutil.copyfile(Path(scratch) / "agents" / name / "run.jsonl", folder / "run.jsonl")
+        ship_manifests(Path(scratch) / DOCUMENTS, folder / DOCUMENTS)
+
+
+def ship_manifests(cold: Path, beside: Path) -> None:
+    """Keep what cold storage made of a sample's documents beside them, so that it is theirs for good."""
+    for old in beside.glob("*.manifest"):
+        old.unlink()
+    names = {digest_of(path): path.name for path in beside.iterdir()} if beside.is_dir() else {}
+    for made in cold.glob("*/*"):
+        if made.name != "raw":
+            shutil.copyfile(made, beside / f"{names[made.parent.name]}{made.suffix}")
 
 
 def play(workspace: Workspace, script: dict[str, Any], clock: ScriptClock, folder: Path) -> None:
@@ -66,8 +75,10 @@ def play(workspace: Workspace, script: dict[str, Any], clock: ScriptClock, folde
         clock.jump(upload["at"])
         clock.step = timedelta(seconds=0.05)
         if "document" in upload:
-            passages = list(verses(folder / "documents" / upload["document"]))
-            workspace.upload(upload["document"], passages)
+            name = upload["document"]
+            taken = workspace.documents.take_in(name, folder / DOCUMENTS / name)
+            assert workspace.projections.flush()
+            workspace.tell_upload(f"Upload finished: {name}, {taken.passages} passages are now in archival storage.")
         else:
             workspace.upload("pairs", [(text, ("pairs",)) for text in pair_passages(chained_pairs(upload["seed"])[0])])
         assert workspace.wait_idle(60)
@@ -78,27 +89,6 @@ def play(workspace: Workspace, script: dict[str, Any], clock: ScriptClock, folde
             workspace.send(line)
             assert workspace.wait_idle(60)
             clock.now += timedelta(seconds=40)
-
-
-def verses(path: Path) -> Iterator[Passage]:
-    """The book as passages: whole verses of one chapter, about `PASSAGE_CHARS` together, their reference in front."""
-    chapter, first, last, texts = "", "", "", list[str]()
-
-    def passage() -> Passage:
-        span = first if first == last else f"{first}-{last}"
-        return f"{chapter}:{span} | {' '.join(texts)}", (chapter.rsplit(" ", 1)[0],)
-
-    for line in path.read_text().splitlines():
-        reference, text = line.split("\t")
-        here, verse = reference.split(":")
-        if texts and (here != chapter or sum(map(len, texts)) + len(text) > PASSAGE_CHARS):
-            yield passage()
-            texts = []
-        if not texts:
-            chapter, first = here, verse
-        last = verse
-        texts.append(text)
-    yield passage()
 
 
 def chained_pairs(seed: int, *, levels: int = LEVELS) -> tuple[dict[str, str], list[tuple[str, str]]]:

@@ -112,7 +112,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("interchange.living", "interchange.looking"), 3),
     **dict.fromkeys(("interchange.importing", "interchange.exporting"), 4),
     **dict.fromkeys(("interchange.incoming", "interchange.uploads"), 4),
-    **dict.fromkeys(("interchange.outgoing", "interchange.commands"), 6),
+    **dict.fromkeys(("interchange.outgoing", "interchange.commands", "documents.commands"), 6),
     **dict.fromkeys(("workspace", "home", "upkeep", "adding", "counterfactual", "supposing"), 4),
     **dict.fromkeys(("sharing", "__main__"), 6),
 }

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from memgpt_core import failpoints
+from tests.benchmarks._killed_imports import Imports
 from tests.benchmarks._killing import Victim
 
 PASSAGE = {"checkpoint.before_rename": 1, "flush.before_commit": 3, "flush.after_commit": 3}
@@ -23,8 +24,8 @@ def victim(tmp_path: Path) -> Victim:
     return Victim(tmp_path)
 
 
-TALKING = [name for name in failpoints.NAMES if not name.startswith("import.")]
-"""What an agent that talks passes; `test_importing` kills the others."""
+TALKING = [name for name in failpoints.NAMES if not name.startswith(("import.", "document."))]
+"""What an agent that talks passes; `test_importing` kills in imports, and below are documents."""
 
 
 @pytest.mark.parametrize("name", TALKING)
@@ -59,3 +60,12 @@ def test_a_lost_event_and_a_changed_one_would_be_noticed(victim: Victim) -> None
     lines[at] = line.replace(b'"text":"', b'"text":"x')
     victim.log.write_bytes(b"".join(lines))
     assert at + 1 in victim.look().lost
+
+
+def test_a_killed_import_of_documents_goes_on_to_the_store_of_one_that_never_was(tmp_path: Path) -> None:
+    imports = Imports(tmp_path, files=4)
+    assert all(imports.wanted.values())
+    for wish in ("document.before_commit:kill:3", "index.before_merge:kill:2"):
+        found = imports.kill(wish)
+        assert found.killed, wish
+        assert found.wrong == [], wish

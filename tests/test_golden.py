@@ -19,6 +19,7 @@ from memgpt_core.prompt import build, build_summary
 from memgpt_core.replay import rerun
 from memgpt_core.rows import MemoryRows
 from memgpt_core.state import INITIAL, apply
+from memgpt_core.stores.documents import Shipped
 from tests.samples import NAMES, record
 
 
@@ -44,7 +45,7 @@ def residency(events: list[Event]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sample_reruns_to_the_same_bytes(name: str) -> None:
     events = recording(name)
-    outcome = rerun(events)
+    outcome = rerun(events, cold=Shipped(SAMPLES / name / "documents"))
     assert outcome.difference is None
     assert outcome.events == len(events)
     derived = [event for event in events if not is_external(event)]
@@ -90,8 +91,19 @@ def test_the_analysts_book_is_several_hundred_windows_long() -> None:
     from memgpt_core.tokens import count
 
     events: list[Any] = recording("analyst")
-    book = sum(count(event.text) for event in events if event.kind == "archival_inserted")
-    assert book / events[0].settings.window_tokens > 200
+    ingested = next(event for event in events if event.kind == "document_ingested")
+    shipped = Shipped(SAMPLES / "analyst" / "documents")
+    text = shipped.open(ingested.raw, ingested.text, ingested.manifest).text
+    assert count(text) / events[0].settings.window_tokens > 200
+
+
+def test_the_analyst_quotes_pages_that_it_opened() -> None:
+    events: list[Any] = recording("analyst")
+    opened = [event for event in events if event.kind == "function_returned" and event.name == "document_open"]
+    quoted = [event.text for event in events if event.kind == "message_sent" and "I opened" in event.text]
+    assert len(quoted) >= 8
+    assert len(opened) >= len(quoted)
+    assert all(event.ok and event.holds for event in opened)
 
 
 @pytest.mark.parametrize("name", NAMES)

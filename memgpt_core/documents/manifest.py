@@ -16,6 +16,9 @@ from memgpt_core.ids import PASSAGES_MOST
 
 FORMAT = 1
 
+LEFT_OUT = "0" * 64
+"""In place of the sha256 of a document that did not come along with its log."""
+
 MARK_CHARS = 1 << 16
 """Each so many characters the manifest says at which byte of the text they begin, so that a stretch is read alone."""
 

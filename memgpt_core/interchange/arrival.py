@@ -9,7 +9,6 @@ import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +28,10 @@ from memgpt_core.interchange.manifest import (
     Vectors,
 )
 from memgpt_core.interchange.sealed import BundleRefused, Member, SealedReader, refusal
-from memgpt_core.log import sync_folder
 from memgpt_core.project import Change, project
 from memgpt_core.projections import CATCH_UP_EVENTS
 from memgpt_core.state import INITIAL, State, apply
+from memgpt_core.stores.documents import ColdStorage, digest_of
 from memgpt_core.stores.recall import RecallStore
 from memgpt_core.stores.vectors import VectorStore
 
@@ -123,14 +122,14 @@ class Arrival:
             OSError: there is no room.
         """
         self._refuse_without_room()
-        hashes = self._take_log(folder)
-        self._take_notes(folder)
-        for part in self._manifest.vectors:
-            for _ in self._vectors(part, hashes):
-                """Looked at, and kept only when the rest is in order, too."""
         aside = self._home / folders.ASIDE / f"documents.{folder.name}"
         try:
             self._unpack_documents(aside)
+            hashes = self._take_log(folder, ColdStorage(aside))
+            self._take_notes(folder)
+            for part in self._manifest.vectors:
+                for _ in self._vectors(part, hashes):
+                    """Looked at, and kept only when the rest is in order, too."""
             for part in self._manifest.vectors:
                 for found in self._vectors(part, hashes):
                     vectors.put(part.model, part.dim, found)
@@ -149,9 +148,9 @@ class Arrival:
 
     # --- the log ------------------------------------------------------------------------------------------------
 
-    def _take_log(self, folder: Path) -> set[str]:
-        """Write the log with its rows and checkpoints; hashes of all texts in it."""
-        rows = RecallStore(folder / "rows.duckdb")
+    def _take_log(self, folder: Path, documents: ColdStorage) -> set[str]:
+        """Write the log with its rows and checkpoints; hashes of all texts in it and in its documents."""
+        rows = RecallStore(folder / "rows.duckdb", documents.open)
         try:
             with (folder / folders.NEW).open("xb") as out:
                 state = self._fold_log(out.write, rows, folder / "checkpoints")
@@ -300,22 +299,13 @@ class Arrival:
                 out.flush()
                 os.fsync(out.fileno())
         for folder in aside.iterdir() if aside.is_dir() else ():
-            if folder.name not in {_digest(path) for path in folder.iterdir()}:
-                raise BundleRefused(f"{self._name}: {DOCUMENTS}{folder.name} holds no document with that sha256.")
+            for path in folder.iterdir():
+                # Each file is named by what is in it; the raw one by its folder.
+                if digest_of(path) != (folder.name if path.stem == "raw" else path.stem):
+                    raise BundleRefused(f"{self._name}: {DOCUMENTS}{folder.name} holds no document with that sha256.")
 
     def _settle_documents(self, aside: Path) -> None:
-        """Those cold storage has are left as they are."""
-        cold = self._home / "documents"
-        for folder in sorted(aside.iterdir()) if aside.is_dir() else ():
-            cold.mkdir(exist_ok=True)
-            if not (cold / folder.name).exists():
-                folder.replace(cold / folder.name)
-                sync_folder(cold)
-
-
-def _digest(path: Path) -> str:
-    found = sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            found.update(chunk)
-    return found.hexdigest()
+        """Files that cold storage has are left as they are."""
+        cold = ColdStorage(self._home / folders.DOCUMENTS)
+        for path in sorted(aside.glob("*/*")):
+            cold.adopt(path, path.parent.name, path.name)

@@ -10,7 +10,7 @@ Knows the two doors, an open agent to export from and a home to import into. Wha
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -125,7 +125,7 @@ def export_bundle(
         vectors = _write_vectors(
             sealed, ws.projections.vectors, hashes, lambda share: told(LOG_SHARE + (1 - LOG_SHARE) * share)
         )
-        named = _documents(ws.folder.parent.parent / "documents", log, size_bytes)
+        named = _documents(ws.documents.cold.folder, log, size_bytes)
         if not redactor:
             _write_documents(sealed, named)
         report = redactor.report() if redactor else None
@@ -277,18 +277,21 @@ def _write_vectors(sealed: SealedWriter, store: VectorStore, hashes: Sequence[st
     return written
 
 
-def _documents(cold: Path, log: Path, size_bytes: int) -> list[Path]:
-    """Folders of cold storage whose sha256 stands in the log as a value."""
+def _documents(cold: Path, log: Path, size_bytes: int) -> dict[Path, list[Path]]:
+    """By folder of cold storage whose sha256 stands in the log as a value, the files in it that the log names."""
     there = {folder.name: folder for folder in cold.iterdir() if folder.is_dir()} if cold.is_dir() else {}
     named: set[str] = set()
     for stretch in _stretches(log, size_bytes) if there else ():
-        named |= {digest.decode() for digest in _DIGEST.findall(stretch.lines)} & there.keys()
-    return [there[name] for name in sorted(named)]
+        named |= {digest.decode() for digest in _DIGEST.findall(stretch.lines)}
+    return {
+        there[name]: sorted(path for path in there[name].iterdir() if path.stem == "raw" or path.stem in named)
+        for name in sorted(named & there.keys())
+    }
 
 
-def _write_documents(sealed: SealedWriter, folders_of: Iterable[Path]) -> None:
-    for folder in folders_of:
-        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+def _write_documents(sealed: SealedWriter, named: Mapping[Path, Iterable[Path]]) -> None:
+    for folder, paths in named.items():
+        for path in paths:
             with sealed.member(f"{DOCUMENTS}{folder.name}/{path.name}") as out, path.open("rb") as file:
                 while chunk := file.read(CHUNK_BYTES):
                     out.write(chunk)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
+from memgpt_core.documents.manifest import LEFT_OUT
 from memgpt_core.errors import MemscopeError
 from memgpt_core.events import Event, decode
 from memgpt_core.interchange.patterns import NAMED, Pattern, Span, cover, own, texts
@@ -138,6 +139,9 @@ class Redactor:
         kind = raw["kind"]
         if field == "sha256":
             return NO_DIGEST
+        if kind == "document_ingested" and field in ("raw", "text", "manifest"):
+            # Nobody looked for anything in the files, and a digest of one confirms a guess.
+            return LEFT_OUT
         if field in _KEPT or (kind, field) == ("turn_ended", "reason"):
             return value
         if field == "agent_id" or (kind, field) == ("run_forked", "origin"):

@@ -110,6 +110,17 @@ class ColdStorage:
                 copy.replace(folder / name)
             sync_folder(folder)
 
+    def adopt_all(self, source: "ColdStorage", raw: str, text: str, manifest: str) -> None:
+        """Take one version of a document from another cold storage, as far as it is there.
+
+        Raises:
+            OSError: there is no room.
+        """
+        for kind, name in (("raw", raw), ("text", text), ("manifest", manifest)):
+            path = source.path(raw, name, kind)
+            if path.is_file():
+                self.adopt(path, raw, self.path(raw, name, kind).name)
+
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
         """Nothing is dropped meanwhile: a file may be kept whose event is not yet in a log."""
@@ -128,7 +139,7 @@ class ColdStorage:
                 return
             kept = named()
             for folder in self.folder.iterdir():
-                if folder.name not in kept:
+                if folder.name not in kept and folder.name != NEW:
                     shutil.rmtree(folder, ignore_errors=True)
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -229,6 +240,21 @@ class ColdStorage:
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)
+
+
+class Shipped(ColdStorage):
+    """Documents that came beside a recording, under any names; only read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._by_digest: dict[str, Path] | None = None
+
+    def path(self, raw: str, digest: str, kind: str) -> Path:
+        """The file with that digest."""
+        if self._by_digest is None:
+            there = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+            self._by_digest = {digest_of(path): path for path in there if path.is_file()}
+        return self._by_digest.get(digest, self.folder / digest)
 
 
 def _missing(error: Exception) -> DocumentMissing:

@@ -26,6 +26,9 @@ def draw(home: Home, ws: Workspace) -> None:
     use = home.disk_use(ws.agent_id)
     lines = "".join(_line(use[key], name, tier, says) for key, name, tier, says in STORES if use[key] or key != "other")
     shared = _line(home.vectors_bytes, "Vectors", "", "vectors.duckdb: of all agents of this home together")
+    if home.documents_bytes:
+        told = "documents/: the files that were added, their texts and manifests, of all agents of this home together"
+        shared += _line(home.documents_bytes, "Documents", "", told)
     st.html(
         wrap(
             heading("On disk", f"{size_text(sum(use.values()))} in the folder {ws.agent_id}"),

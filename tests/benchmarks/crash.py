@@ -1,7 +1,7 @@
 """Kills an agent in the middle of everything it does, again and again, and looks at what is left.
 
 Exits with 1 when anything acknowledged was lost or anything else is not as it must be.
-Run: `python -m tests.benchmarks.crash [kills per area]`.
+Run: `python -m tests.benchmarks.crash [kills per area [kills in imports of documents]]`.
 """
 
 import sys
@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 from memgpt_core import failpoints
+from tests.benchmarks._killed_imports import POINTS, Imports
 from tests.benchmarks._killing import Reopened, Victim
 from tests.benchmarks._tables import doing, heading, table
 
@@ -23,6 +24,13 @@ AREAS: dict[str, tuple[str, ...]] = {
 }
 PASSAGES = {"append": 60, "project": 8, "flush": 5, "function": 20}
 """The kill comes at a random passage, from the first to this one."""
+
+IMPORT_KILLS = 50
+IMPORT_HOW = """A process takes a folder into a home that has an earlier version of it (files changed, new and gone)
+and is killed, in turn at a random passage of a failpoint and a random time after it began. Then the home is opened and
+compared with its log, the same import is run again, and every passage of every document, with its order, page and
+titles, is compared with what an import that nobody killed makes: wrong counts all that differs, there or in between."""
+IMPORT_PASSAGES = 8
 
 CHECKPOINT_KILLS = 3
 EVENTS_BEFORE_A_KILL = 150
@@ -37,8 +45,36 @@ differences = what verify finds between the stores and the log; wrong = all of t
 identical. The homes are not made anew: each kill hits what the kills before it left."""
 
 
-def main(kills: int = KILLS) -> int:
-    """Print the table; 1 when anything was lost or wrong."""
+def main(kills: int = KILLS, import_kills: int = IMPORT_KILLS) -> int:
+    """Print the tables; 1 when anything was lost or wrong."""
+    return max(_imports(import_kills), _talking(kills) if kills else 0)
+
+
+def _imports(kills: int) -> int:
+    """Kill imports of documents; 1 when a store came out otherwise."""
+    heading("kill -9 in an import of documents", IMPORT_HOW)
+    rng, rows, wrong = Random(6), [], []
+    with tempfile.TemporaryDirectory() as folder:
+        imports = Imports(Path(folder))
+        for where in ("a failpoint", "any time"):
+            killed = documents = faults = 0
+            for at in range(kills // 2):
+                wish = f"{rng.choice(POINTS)}:kill:{rng.randint(1, IMPORT_PASSAGES)}" if where == "a failpoint" else ""
+                doing(f"{where}, kill {at + 1} of {kills // 2}: {wish}")
+                found = imports.kill(wish, after_s=None if wish else rng.uniform(0, imports.seconds))
+                killed, documents = killed + found.killed, documents + found.documents
+                faults += len(found.wrong)
+                wrong += [f"{wish or where}: {sentence}" for sentence in found.wrong]
+            rows.append((where, kills // 2, killed, documents, faults))
+    table(("killed at", "tries", "killed", "documents there by then", "wrong"), rows)
+    for sentence in wrong:
+        print(sentence)
+    print("Floor: 0 wrong: " + ("MISSED" if wrong else "met"))
+    return 1 if wrong else 0
+
+
+def _talking(kills: int) -> int:
+    """Kill an agent that talks; 1 when anything was lost or wrong."""
     heading("kill -9", HOW)
     rng = Random(20)
     rows, wrong = [], []
@@ -79,4 +115,4 @@ def _area(area: str, wishes: list[str], after: list[int], wrong: list[str]) -> t
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(int(argument) for argument in sys.argv[1:2])))
+    sys.exit(main(*(int(argument) for argument in sys.argv[1:3])))

@@ -364,11 +364,12 @@ def _of_days(request: Request, question: Question, days: tuple[date, date], hurr
 
 
 def _document(request: Request, question: Question, hurry: bool) -> Answer:
-    if request.can(documents.SEARCH):
+    name, query = "archival_memory_search", question.query
+    # Once archival storage is searched the documents have been: a flush may have taken those steps.
+    if request.can(documents.SEARCH) and not request.done(name, query=query):
         looked = documents.look(request, question, hurry=hurry)
         if looked.act or looked.text:
             return Answer(looked.act, looked.text)
-    name, query = "archival_memory_search", question.query
     if not request.can(name):
         return Answer(None, "Searching archival storage is switched off, so I cannot look that up.", found=False)
     hits = _hits(request, name, query)

@@ -6,6 +6,7 @@ Quotes what it opened, not what the search showed. An outline or a list is looke
 import json
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from memgpt_core.llm.demo.questions import Question
@@ -36,13 +37,14 @@ class _Opened(NamedTuple):
 def look(request: Request, question: Question, *, hurry: bool) -> Looked:
     """What a document says about something: a search, then the page of its best hit, then a quotation of that."""
     pages = list(_opened(request))
-    if text := _quoted(pages, question, need=1.0) or _quoted(pages, question, need=0.6):
+    if text := _quoted(pages, question, need=0.0):
+        # A page that was opened is answered from, also when it says less than was hoped.
         return Looked(text=text)
     hits, act = _found(request, question)
-    best = _best(hits, question, need=1.0)
+    best = _best(hits, question, need=0.75)
     if best is None and act and not hurry:
         return Looked(act)
-    best = best or _best(hits, question, need=0.6)
+    best = best or _best(hits, question, need=0.5)
     if best is None:
         return Looked()
     if request.can(OPEN) and best.opens and not hurry and not pages:
@@ -106,15 +108,14 @@ def _found(request: Request, question: Question) -> tuple[list[Hit], tuple[str, 
 
 
 def _best(hits: Iterable[Hit], question: Question, *, need: float) -> Hit | None:
-    """The hit with most of the words, the phrase first; None when none has enough of them."""
+    """Of the hits with enough of the words the one that has the most side by side; None when none has enough."""
     wanted = frozenset(stem(word) for word in question.words)
     scored = [
-        (len(wanted & stems(hit.text)), int(has_phrase(hit.text, question.contains)), -at, hit)
+        (max(len(wanted & stems(quote)) for quote in _stretches(hit.text)), _says(hit.text, question), -at, hit)
         for at, hit in enumerate(hits)
-        if hit.document
+        if hit.document and len(wanted & stems(hit.text)) >= max(1, need * len(wanted))
     ]
-    enough = [one for one in scored if one[0] >= max(1, need * len(wanted))]
-    return max(enough, key=lambda one: one[:3])[3] if enough else None
+    return max(scored, key=lambda one: one[:3])[3] if scored else None
 
 
 def _opened(request: Request) -> Iterable[_Opened]:
@@ -132,17 +133,25 @@ def _opened(request: Request) -> Iterable[_Opened]:
 def _quoted(pages: Iterable[_Opened], question: Question, *, need: float) -> str:
     """The one or two sentences with most of the words, with where they stand."""
     wanted = frozenset(stem(word) for word in question.words)
-    best, said = (0, 0), ""
+    best, said = (0, 0, 0), ""
     for page in pages:
-        pieces = sentences(page.text)
-        for at in range(len(pieces)):
-            quote = pieces[at] if wanted <= stems(pieces[at]) else " ".join(pieces[at : at + 2])
-            score = (len(wanted & stems(quote)), int(has_phrase(quote, question.contains)))
+        for quote in _stretches(page.text):
+            score = (len(wanted & stems(quote)), _says(quote, question), -len(quote))
             if score > best:
                 best, said = score, f"I opened {page.where}: “{short(quote, QUOTE_CHARS)}”"
     if best[0] < max(1, need * len(wanted)):
         return ""
     return said if best[0] >= len(wanted) else f"Nothing there has all of it; the closest: {said}"
+
+
+def _stretches(text: str) -> list[str]:
+    """Each sentence, and each two that follow one another."""
+    pieces = sentences(text)
+    return [*pieces, *(" ".join(two) for two in pairwise(pieces))] or [text]
+
+
+def _says(text: str, question: Question) -> int:
+    return int(has_phrase(text, question.contains))
 
 
 def _where(hit: Hit) -> str:
