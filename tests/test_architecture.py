@@ -78,8 +78,11 @@ FLOORS: dict[str, int] = {
         ("sentences", "documents.parts", "documents.splitting", "documents.outline", "documents.manifest"), 1
     ),
     **dict.fromkeys(("documents.library", "documents.intake"), 3),
-    **dict.fromkeys(("documents.decoding", "documents.plain_text"), 1),
-    **dict.fromkeys(("documents.extraction", "documents.markdown_text"), 2),
+    **dict.fromkeys(("documents.decoding", "documents.unpacking", "documents.kinds", "documents.plain_text"), 1),
+    **dict.fromkeys(("documents.csv_text", "documents.json_text", "documents.code_text"), 1),
+    **dict.fromkeys(("documents.extraction", "documents.markdown_text", "documents.html_text"), 2),
+    **dict.fromkeys(("documents.pdf_text", "documents.docx_text", "documents.epub_text"), 2),
+    **dict.fromkeys(("documents.mail_text", "documents.sqlite_text"), 2),
     "message_search": 3,
     **dict.fromkeys(
         (
@@ -134,6 +137,9 @@ VENDORS: dict[str, set[str]] = {
     "ollama": {"memgpt_core/llm/ollama_server.py"},
     "filelock": {"memgpt_core/home.py"},
     "markdown_it": {"memgpt_core/documents/markdown_text.py"},
+    "selectolax": {"memgpt_core/documents/html_text.py"},
+    "pypdf": {"memgpt_core/documents/pdf_text.py"},
+    "docx": {"memgpt_core/documents/docx_text.py"},
     "streamlit": {"app.py", "pages/"},
     "plotly": {"memgpt_core/views/", "pages/"},
 }

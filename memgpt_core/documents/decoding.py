@@ -17,6 +17,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
+_STRAY = 4
 _BINARY_SHARE = 0.01
 """Text has no control characters to speak of; in random bytes they are a tenth."""
 
@@ -30,7 +31,7 @@ def decoded(data: bytes, declared: str = "") -> tuple[str, tuple[str, ...]]:
     for mark, name in _MARKS:
         if data.startswith(mark):
             return cleaned(data.decode(name, errors="replace")), ()
-    if len(data) - len(data.translate(None, _CONTROLS)) > _BINARY_SHARE * len(data):
+    if len(data) - len(data.translate(None, _CONTROLS)) > max(_STRAY, _BINARY_SHARE * len(data)):
         raise NotReadable("it holds binary data and no text. Add it under its right name, or save it as text first.")
     for name in dict.fromkeys((declared, "utf-8")):
         try:

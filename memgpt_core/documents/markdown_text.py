@@ -19,7 +19,7 @@ _parser = MarkdownIt("commonmark").enable("table").disable("inline")
 
 
 def read_markdown(text: str) -> Extracted:
-    """A document in Markdown (cleaned text); its title is its front matter's or its only first-level heading."""
+    """A document in Markdown, from its cleaned text; titled by its front matter or its only first-level heading."""
     front = _FRONT_MATTER.match(text)
     begin = front.end() if front else 0
     starts = _line_starts(text, begin)

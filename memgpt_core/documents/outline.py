@@ -20,6 +20,9 @@ SECTION_PASSAGES = 20
 """A section longer than one and a half of this is cut into sections of about this many passages."""
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
+_SIGNS = re.compile(r"\W{8,}")
+"""Rules drawn with signs say nothing, and looking for a word in one is slow."""
+
 _READ_CHARS = 40_000
 """How much of a section is searched for sentences."""
 
@@ -88,7 +91,8 @@ def _extract(text: str, central: Mapping[str, float]) -> str:
 def _sentences(text: str) -> Iterable[str]:
     """The sentences of running text: lines of a paragraph are one line, whatever width it was written in."""
     for paragraph in re.split(r"\n\s*\n", text):
-        yield from (said for said in sentences(" ".join(paragraph.split())) if len(said) >= TELLING_CHARS)
+        line = _SIGNS.sub(" ", " ".join(paragraph.split()))
+        yield from (said for said in sentences(line) if len(said) >= TELLING_CHARS)
 
 
 def _score(sentence: str, central: Mapping[str, float]) -> float:

@@ -131,20 +131,35 @@ class Draft:
         text = cleaned(text).strip("\n") if kind == "code" else cleaned(text).strip()
         if not text.strip():
             return
-        if self._at + len(text) > CHARS_MOST:
-            raise too_much_text()
+        self._reserve(len(text))
         if self._pieces:
             self._pieces.append("\n\n")
             self._at += 2
         path = tuple(title for _, title in self._open)
-        self._parts.append(Part(self._at, self._at + len(text), path, self.page, kind))
+        last = self._parts[-1] if self._parts else None
+        if last and last[2:] == (path, self.page, "text") == (path, self.page, kind):
+            self._parts[-1] = last._replace(end=self._at + len(text))
+        else:
+            self._parts.append(Part(self._at, self._at + len(text), path, self.page, kind))
         self._pieces.append(text)
         self._at += len(text)
 
-    def table(self, header: list[str], rows: list[list[str]]) -> None:
-        """Add a table, a line a row; cells lose their line ends."""
-        lines = [" | ".join(" ".join(cell.split()) for cell in row) for row in (header, *rows)]
-        self.add("\n".join(line for line in lines if line.strip(" |")), "table")
+    def table(self, rows: Iterable[Iterable[str]]) -> None:
+        """Add a table, a line a row, the names of the columns first; cells lose their line ends."""
+        lines: list[str] = []
+        for row in rows:
+            line = " | ".join(" ".join(cell.split()) for cell in row)
+            if line.strip(" |"):
+                lines.append(line)
+                self._reserve(len(line))
+        self.add("\n".join(lines), "table")
+
+    def _reserve(self, chars: int) -> None:
+        if self._at + chars > CHARS_MOST:
+            raise NotReadable(
+                f"it unpacks to more than {CHARS_MOST // 2**20} million characters of text. "
+                "Split it into smaller files and add those."
+            )
 
     def finish(self, title: str, media: str) -> Extracted:
         """What was added, as one document."""
@@ -160,11 +175,3 @@ def titled(text: str) -> str:
     """`text` as a title: one line, not too long."""
     line = " ".join(cleaned(text).split())
     return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1].rstrip() + "…"
-
-
-def too_much_text() -> NotReadable:
-    """The refusal of a document that grows without end as it is read."""
-    return NotReadable(
-        f"it unpacks to more than {CHARS_MOST // 2**20} million characters of text. Split it into smaller files "
-        "and add those."
-    )

@@ -36,6 +36,7 @@ _WORD, _LINE, _SENTENCE, _FULL_LINE, _PARAGRAPH = range(5)
 _BREAK = re.compile(r"""(?:(?<![.!?…])[.!?…]++["'”’»)\]]*+(?=\s)|[。！？]++[」』”]?+)\s*+|\n\s*+""")
 _LINE_END = re.compile(r"\n(?:[ \t]*+\n)*+")
 _WORDS = re.compile(r"\S{1,40}+\s*+")
+_DENSE = re.compile(r"(?P<letters>[\u0370-\u1fff]+)|[^\w\s]{2,}")
 _RULE = re.compile(r"[\s|:+-]+")
 
 
@@ -80,13 +81,14 @@ def split(extracted: Extracted, name: str) -> tuple[Passage, ...]:
 def _runs(parts: Iterable[Part]) -> Iterator[list[Part]]:
     """The parts of each section together; a heading over nothing but the next heading stands with that section."""
     run: list[Part] = []
+    bare = True
     for part in parts:
-        if run and (part.kind == "heading" or part.title_path != run[-1].title_path):
-            bare = all(before.kind == "heading" for before in run)
-            if not (bare and part.title_path[: len(run[-1].title_path)] == run[-1].title_path):
-                yield run
-                run = []
+        new = bool(run) and (part.kind == "heading" or part.title_path != run[-1].title_path)
+        if new and not (bare and part.title_path[: len(run[-1].title_path)] == run[-1].title_path):
+            yield run
+            run, bare = [], True
         run.append(part)
+        bare = bare and part.kind == "heading"
     if run:
         yield run
 
@@ -96,12 +98,13 @@ def _section(text: str, run: Sequence[Part], title: str) -> Iterator[Passage]:
     path = run[-1].title_path
     units = (unit for part in run for unit in _units(text, part))
     held: list[_Unit] = []
-    fresh, ended = 0, False
+    fresh, ended, ahead = 0, False, 0.0
     titles = _titles(title, path, said=[part.title_path for part in run if part.kind == "heading"])
     while True:
-        while not ended and sum(unit.weight for unit in held[fresh:]) < 2 * PASSAGE_TOKENS:
+        while not ended and ahead < 2 * PASSAGE_TOKENS:
             if unit := next(units, None):
                 held.append(unit)
+                ahead += unit.weight
             ended = unit is None
         if fresh == len(held):
             return
@@ -113,6 +116,7 @@ def _section(text: str, run: Sequence[Part], title: str) -> Iterator[Passage]:
         start, end = held[0].start, held[cut - 1].end
         stretch = text[start:end].rstrip()
         yield Passage(start, start + len(stretch), path, page, front + stretch)
+        ahead -= sum(unit.weight for unit in held[fresh:cut])
         again = _overlap(text, held, cut)
         held, fresh = held[again:], cut - again
         titles = _titles(title, path, said=())
@@ -131,14 +135,14 @@ def _cut(text: str, units: Sequence[_Unit], fresh: int, room: float, *, known: b
             break
         if at >= fresh:
             places.append((at + 1, filled))
-    good = [at for at, filled in places if filled >= _LEAST_SHARE * room]
-    roomy = [at for at, filled in places if at in good and whole - filled >= _REMAINDER_TOKENS] if known else good
+    good = [(at, filled) for at, filled in places if filled >= _LEAST_SHARE * room]
+    roomy = [(at, filled) for at, filled in good if not known or whole - filled >= _REMAINDER_TOKENS]
 
-    def quality(at: int) -> tuple[int, int]:
-        last = units[at - 1]
+    def quality(place: tuple[int, float]) -> tuple[int, int]:
+        last = units[place[0] - 1]
         return last.ends, -zlib.crc32(text[last.start : last.end].encode())
 
-    return max(roomy or good or [places[-1][0]], key=quality)
+    return max(roomy or good or places[-1:], key=quality)[0]
 
 
 def _overlap(text: str, held: Sequence[_Unit], cut: int) -> int:
@@ -176,7 +180,7 @@ def _units(text: str, part: Part) -> Iterator[_Unit]:
     for end, ends in _ends(text, part):
         again = header if header and start >= header[1] else None
         gap = 1.0 if end == part.end else 0.0
-        size = weight(text[start:end]) + gap
+        size = _size(text[start:end]) + gap
         if size <= _UNIT_TOKENS:
             yield _Unit(start, end, size, ends, part.page, again)
         else:
@@ -184,12 +188,20 @@ def _units(text: str, part: Part) -> Iterator[_Unit]:
         start = end
 
 
+def _size(text: str) -> float:
+    """What a stretch weighs, dearer where small vocabularies spell: runs of signs, and alphabets other than Latin."""
+    dense = sum(
+        0.2 * len(found[0]) if found["letters"] else 0.6 * (len(found[0]) - 1) for found in _DENSE.finditer(text)
+    )
+    return weight(text) + dense
+
+
 def _pieces(text: str, unit: _Unit) -> Iterator[_Unit]:
     """A unit that is too long, word by word; better closed at a comma than between two words."""
     for word in _WORDS.finditer(text, unit.start, unit.end):
         last = word.end() == unit.end
         ends = unit.ends if last else _LINE if word[0].rstrip()[-1:] in (",", ";", ":", "|") else _WORD
-        size = weight(word[0]) + (unit.weight if last else 0)
+        size = _size(word[0]) + (unit.weight if last else 0)
         yield unit._replace(start=word.start(), end=word.end(), weight=size, ends=ends)
 
 
