@@ -217,7 +217,7 @@ def test_what_is_said_of_documents() -> None:
     assert words.outcome_text({"updated": 1}, 1, 2) == "Of 1 file: 1 updated; 1 passage new, 2 gone."
     assert words.runs_text([9, 2, 3, 3, 1]) == "passages 1 to 3, 9"
     assert words.passages_text(7, 1) == "passage 7"
-    assert words.call_text("document_open", {"document": "d1", "page": 4}) == "Opened page 4"
+    assert words.call_text("document_open", {"document": "d1", "page": 1685}) == "Opened page 1,685"
     assert words.call_text("document_search", {"query": "tea", "page": 2}) == "Searched “tea”, page 2"
     assert words.call_text("", {}) == "Brought back"
     assert words.why_text("a.md", "a.md was not read: it is empty.") == "It is empty."

@@ -85,7 +85,8 @@ def call_text(name: str, arguments: Mapping[str, Any] | str) -> str:
     """How a function call of the agent came to read a document."""
     given = arguments if isinstance(arguments, Mapping) else {}
     if name == "document_open":
-        return f"Opened page {given.get('page', 1)}"
+        page = given.get("page", 1)
+        return f"Opened page {page:,}" if isinstance(page, int) else f"Opened page {page}"
     if "query" in given:
         return f"Searched “{given['query']}”" + (f", page {given['page']}" if given.get("page", 1) != 1 else "")
     return f"Called {name}" if name else "Brought back"
