@@ -9,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 from memgpt_core import checkpoints
 from memgpt_core.agent import Agent
 from memgpt_core.blueprint import Blueprint, first_events
-from memgpt_core.events import Call, Event, Hit, Measured, TriggerReceived, encode
+from memgpt_core.events import Call, Event, Measured, TriggerReceived, encode
 from memgpt_core.journal import Journal
 from memgpt_core.llm.base import Progress, Reply
+from memgpt_core.search import Found
 from memgpt_core.settings import AgentSettings
 from memgpt_core.state import State, apply
 
@@ -90,20 +91,17 @@ class Talker:
         return (self._speak(),)
 
 
-class _Nothing(NamedTuple):
-    hits: tuple[Hit, ...] = ()
-    total: int = 0
-    mode: str = "words"
+_NOTHING = Found((), 0, "words")
 
 
 class _NoSearch:
     """Search while a past is made: finds nothing, so that making it needs no store."""
 
-    def recall(self, query: str, **_: Any) -> _Nothing:
-        return _Nothing()
+    def recall(self, query: str, **_: Any) -> Found:
+        return _NOTHING
 
-    def archival(self, query: str, **_: Any) -> _Nothing:
-        return _Nothing()
+    def archival(self, query: str, **_: Any) -> Found:
+        return _NOTHING
 
     def items(self, ids: Any) -> dict[str, dict[str, Any]]:
         return {}
