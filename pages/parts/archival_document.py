@@ -8,7 +8,7 @@ from memgpt_core.errors import DocumentMissing
 from memgpt_core.views.documents import place_text, trail, untitled
 from memgpt_core.views.log_rows import one_line
 from memgpt_core.views.passages import visible
-from pages.parts import archival_asked
+from pages.parts import address
 from pages.parts.archival_rows import link
 from pages.parts.frame import Here
 from pages.parts.markup import chip, escape, wrap
@@ -63,7 +63,7 @@ def _neighbour(label: str, icon: str, row: dict[str, Any] | None) -> None:
             type="tertiary",
             width=84,
             disabled=row is None,
-            on_click=archival_asked.put,
+            on_click=address.put,
             args=("passage", row["id"] if row else ""),
         )
         said = "Nothing: the document begins here." if label == "Before" else "Nothing: the document ends here."
