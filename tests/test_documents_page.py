@@ -225,6 +225,19 @@ def test_what_is_said_of_documents() -> None:
     assert words.trail(("A", "x" * 50)) == "A › " + "x" * 39 + "…"
 
 
+def test_an_address_that_cannot_be_used_is_said(home: Home, ws: Workspace, folder: Path) -> None:
+    taken(home, ws, folder)
+    id = ws.documents.named("notes/islands.md").id
+    app = page(ws, document=id, passage=HOSTILE, side="sideways", within="nowhere")
+    assert "is no passage of this version" in said(app)
+    assert "There is no side “sideways”: passages, text, read, history" in said(app)
+    assert "No sections" in said(app)
+    assert "![" not in said(app)
+    app = page(ws, passage="p3")
+    assert "“p3” is no passage of a document" in said(app)
+    assert "2 files in cold storage" in html(app)
+
+
 # --- reading ------------------------------------------------------------------------------------------------------
 
 

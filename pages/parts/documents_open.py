@@ -57,6 +57,11 @@ def draw(here: Here, asked: Asked) -> None:
             icon=":material/error:",
         )
         return
+    if asked.passage and here.ws.documents.place(document, asked.passage) is None:
+        st.warning(
+            f"{safe_md(address.short(asked.passage))} is no passage of this version; you read from its beginning.",
+            icon=":material/link_off:",
+        )
     left, right = st.columns([38, 62], gap="medium")
     with left:
         _outline(here, asked, document, sections)

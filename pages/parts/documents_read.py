@@ -93,7 +93,7 @@ def _text(here: Here, asked: Asked, one: Document) -> None:
     shown = here.ws.documents.manifest(one).passages[number - 1 : number - 1 + PASSAGES_SHOWN]
     start, end = shown[0].start, max(slice.end for slice in shown)
     text = here.ws.documents.text(one.id, start, end, here.seq)
-    first = shown[0].end - start if asked.passage else 0
+    first = shown[0].end - start if shown[0].id(one.seq) == asked.passage else 0
     marked = f"<mark>{escape(visible(text[:first]))}</mark>" if first else ""
     st.html(f'<div class="ms"><div class="ms-stretch" dir="auto">{marked}{escape(visible(text[first:]))}</div></div>')
     says = f" Marked: {asked.passage}, passage {number:,}." if first else ""
