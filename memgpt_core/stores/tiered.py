@@ -255,9 +255,9 @@ class TieredMatrix(VectorMatrix):
         if far.kind.exact:
             return self._read_through(query, among)
         wanted = size if passing == 1.0 else min(size, ENOUGH)
-        most, probes = min(far.rows, int(size / passing) + 1), far.kind.probes
+        most, probes = min(far.rows, ASKED_MOST, int(size / passing) + 1), far.kind.probes
         while True:
-            slots, cosines = far.find(query, min(most, ASKED_MOST), probes)
+            slots, cosines = far.find(query, most, probes)
             if among is not None and passing < 1.0:
                 known = slots < self._used
                 slots, cosines = slots[known], cosines[known]
@@ -268,7 +268,7 @@ class TieredMatrix(VectorMatrix):
                 return (slots, cosines) if most <= REFINED_MOST else self._compared(query, slots[:size])
             if most >= ASKED_MOST:
                 return self._read_through(query, among)
-            most, probes = 4 * most, 2 * probes
+            most, probes = min(far.rows, ASKED_MOST, 4 * most), 2 * probes
 
     def _compared(self, query: Vector, slots: Numbers) -> tuple[Numbers, Rough]:
         cosines = self._vectors_at(slots) @ query

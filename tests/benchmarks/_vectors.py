@@ -76,8 +76,9 @@ def filled(folder: Path, texts: Sequence[str], vectors: Numbers) -> None:
     con = connect(folder / "rows.duckdb")
     con.register("texts", pa.table({"n": np.arange(1, len(texts) + 1), "said": list(texts)}))
     con.execute(
-        "INSERT INTO passages SELECT 'p' || n, n, NULL, TIMESTAMPTZ '2024-01-01' + n * INTERVAL 1 MINUTE, 1, n, 1, "
-        "said, [], 'agent', 'agent' FROM texts ORDER BY n"
+        "INSERT INTO passages BY NAME SELECT 'p' || n AS id, n AS seq_from, "
+        "TIMESTAMPTZ '2024-01-01' + n * INTERVAL 1 MINUTE AS \"at\", 1 AS session, n AS turn, 1 AS step, said AS text, "
+        "[] AS tags, 'agent' AS source, 'agent' AS author, '' AS document, '' AS title_path FROM texts ORDER BY n"
     )
     con.execute("UPDATE meta SET seq = $seq", {"seq": len(texts)})
     con.close()
