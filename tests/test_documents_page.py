@@ -173,6 +173,7 @@ def test_a_run_is_shown_stopped_and_goes_on(
     shown = app.get("progress")[0].proto
     assert shown.text.startswith("1 of 3 files · 36 bytes of")
     assert "notes/diary.txt" in html(app)
+    assert "Reading notes/empty.txt…" in html(app)
     assert "add" not in keys(app), "one run at a time"
     app = press(app, "run:stop")
     go_on.set()
