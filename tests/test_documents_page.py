@@ -147,11 +147,15 @@ def test_uploads_are_taken_in_with_their_tags_and_leave_the_browser(home: Home, 
     app = page(ws)
     app.file_uploader[0].set_value([("a.md", chapter("Tenby").encode(), ""), ("b/c.txt", b"A lamp.", "")])
     field(app.multiselect, "Tags").set_value(["sea"])
+    field(app.checkbox, "Tell the agent").check()
     app = added(app.run(), home, ws)
     assert "Of 2 files: 2 added; 3 passages new" in said(app)
     assert [one.name for one in ws.documents.all()] == ["a.md", "b/c.txt"]
     assert all(row["tags"] == ["sea"] for row in ws.rows("SELECT tags FROM passages"))
     assert app.file_uploader[0].value == []
+    assert ws.wait_idle(PATIENCE_S)
+    told: Any = next(event for event in ws.events(1) if event.kind == "trigger_received")
+    assert told.text == "Upload finished: a.md, b/c.txt, 3 passages are now in archival storage."
     assert not [path for path in (home.path / ".adding").rglob("*") if path.is_file()]
 
 
@@ -270,6 +274,10 @@ def test_a_document_is_read_from_any_passage_on(home: Home, ws: Workspace, folde
     stretch = next(element.proto.body for element in app.get("html") if 'ms-stretch"' in element.proto.body)
     marked = text[slices[2].start : slices[2].end]
     assert f"<mark>{marked}</mark>{text[slices[2].end : slices[9].end]}" in stretch
+    ws.edits.delete_passages([rows[3]["id"]])
+    app = page(ws, document=id)
+    assert rows[3]["id"] not in _cards(app)
+    assert "1 passage of these was deleted by hand" in said(app)
     assert press(app, "back").query_params.get("document") is None
 
 

@@ -1,24 +1,24 @@
 """What the documents page reads: what its address asks, the documents of a point in time, those that were removed."""
 
-from collections import OrderedDict
 from typing import Any, Literal, NamedTuple, get_args
+from weakref import WeakKeyDictionary
 
 import streamlit as st
 
 from memgpt_core.documents.library import Document
 from memgpt_core.errors import DocumentMissing
+from memgpt_core.workspace import Workspace
 from pages.parts import address
 from pages.parts.frame import Here
 
 Side = Literal["passages", "text", "read", "history"]
 Order = Literal["", "newest", "largest"]
 
-LISTS_KEPT = 4
 READ_MOST = 30
 FIND_CHARS = 200
 
-_LISTS: OrderedDict[tuple[str, int], list[Document]] = OrderedDict()
-"""By (agent's folder, event): what is committed never changes, and a page is drawn many times at one event."""
+_LISTS: WeakKeyDictionary[Workspace, tuple[int, list[Document]]] = WeakKeyDictionary()
+"""Of each open agent, the documents at the event it was drawn for last: a page asks for them many times."""
 
 
 class Asked(NamedTuple):
@@ -70,12 +70,10 @@ def put(**names: str) -> None:
 
 def standing(here: Here) -> list[Document]:
     """The documents at the point the page is drawn for, by name."""
-    asked = (str(here.ws.folder), here.seq)
-    if asked not in _LISTS:
-        _LISTS[asked] = here.ws.documents.all(here.seq)
-        while len(_LISTS) > LISTS_KEPT:
-            _LISTS.popitem(last=False)
-    return _LISTS[asked]
+    held = _LISTS.get(here.ws)
+    if held is None or held[0] != here.seq:
+        held = _LISTS[here.ws] = (here.seq, here.ws.documents.all(here.seq))
+    return held[1]
 
 
 def removed(here: Here) -> list[dict[str, Any]]:
