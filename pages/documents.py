@@ -70,7 +70,8 @@ with frame.enter("Documents") as here:
         with st.container(key="done"):
             done(here)
         with st.container(key="run-place"):
-            documents_run.draw(here)
+            if here.at is None:
+                documents_run.draw(here)
         with st.container(key="add-place"):
             adding(here)
         documents_table.draw(here, asked)
