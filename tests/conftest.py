@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from memgpt_core.blueprint import Blueprint
+from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.workspace import Workspace
 from tests.engine import Engine, ScriptedModel
 
 # A busy machine is no fault of the code.
@@ -19,6 +22,22 @@ def _no_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """No test talks to an Ollama that happens to run here, but for those that are about it."""
     if "live" not in request.keywords:
         monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _no_server: None) -> Iterator[Home]:
+    """The home that the pages are drawn from, empty."""
+    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
+    close_home()
+    yield the_home()
+    close_home()
+
+
+@pytest.fixture
+def ws(home: Home) -> Workspace:
+    """A new agent of the demo model in it."""
+    return home.open(home.create(Blueprint(name="Tester")))
 
 
 @pytest.fixture

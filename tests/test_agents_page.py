@@ -1,8 +1,6 @@
 """The agents page without a browser: what is listed, what each action does to the home, and what it says."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,25 +9,16 @@ from streamlit.testing.v1 import AppTest
 from memgpt_core.blueprint import Blueprint
 from memgpt_core.errors import ConfigurationRefused
 from memgpt_core.events import EPOCH
-from memgpt_core.home import AgentCard, Home, close_home, the_home
+from memgpt_core.home import AgentCard, Home
 from memgpt_core.projections import InRam, Projections
 from memgpt_core.stores.nearest import Kind
 from memgpt_core.tiering import Tier
 from memgpt_core.workspace import Workspace
 from pages.parts import agents_new, agents_table, choices
 from tests.engine import until
+from tests.screens import html, opened
 
-ROOT = Path(__file__).resolve().parents[1]
 NASTY = "<b>E</b> ![i](http://evil/i.png) $y$ :red[z]"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture
@@ -37,15 +26,8 @@ def ws(home: Home) -> Workspace:
     return home.open(home.create(Blueprint(name="Ada", about="the first")))
 
 
-def page(agent: str, **params: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.query_params["agent"] = agent
-    app.run()
-    for name, value in params.items():
-        app.query_params[name] = value
-    app.switch_page("pages/agents.py").run()
-    assert not app.exception, app.exception
-    return app
+def page(agent: str, **params: Any) -> AppTest:
+    return opened("agents", agent, **params)
 
 
 def table(app: AppTest) -> list[dict[str, Any]]:
@@ -61,10 +43,6 @@ def press(app: AppTest, label: str) -> AppTest:
     next(button for button in app.button if button.label == label).click().run()
     assert not app.exception, app.exception
     return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def field(app: AppTest, agent: str, name: str) -> Any:

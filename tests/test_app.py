@@ -1,7 +1,7 @@
 """The chat page without a browser: what is drawn for which state, and what a click does to the log."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from memgpt_core.blueprint import Blueprint
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home, close_home
 from memgpt_core.workspace import Workspace
 from pages.parts import choices, sidebar
 from pages.parts.markup import details, line, text_box
@@ -18,20 +18,6 @@ from pages.parts.theme import _tiers
 
 ROOT = Path(__file__).resolve().parents[1]
 FACT = "My name is Ada and I live in Leiden."
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
-
-
-@pytest.fixture
-def ws(home: Home) -> Workspace:
-    return home.open(home.create(Blueprint(name="Tester")))
 
 
 @pytest.fixture

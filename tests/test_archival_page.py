@@ -1,7 +1,5 @@
 """The archival page without a browser: what it lists, finds, edits and says, on the samples and on new agents."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,18 +14,9 @@ from memgpt_core.workspace import Workspace
 from tests.engine import PATIENCE_S, until
 from tests.ollama_stub.server import Stub
 from tests.ollama_stub.world import World
+from tests.screens import html, opened
 
-ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = {"companion": "tea", "analyst": "lost sheep", "prober": "key value"}
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _no_server: None) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture
@@ -36,24 +25,13 @@ def ws(home: Home) -> Workspace:
 
 
 def page(ws: Workspace, **asked: Any) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.query_params["agent"] = ws.agent_id
-    app.run()
-    for name, value in asked.items():
-        app.query_params[name] = value
-    app.switch_page("pages/archival.py").run()
-    assert not app.exception, app.exception
-    return app
+    return opened("archival", ws.agent_id, **asked)
 
 
 def again(app: AppTest) -> AppTest:
     app.run()
     assert not app.exception, app.exception
     return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def captions(app: AppTest) -> str:
@@ -78,7 +56,7 @@ def named(widgets: Any, beginning: str) -> Any:
     return next(widget for widget in widgets if widget.label.startswith(beginning))
 
 
-def opened(app: AppTest, key: str) -> AppTest:
+def unfolded(app: AppTest, key: str) -> AppTest:
     """A popover that draws its inside only when it is open."""
     app.session_state[key] = True
     return again(app)
@@ -380,16 +358,16 @@ def test_archival_storage_goes_back_to_an_earlier_event_after_saying_what_would_
 def test_a_passage_is_promoted_into_a_block_when_it_fits(ws: Workspace) -> None:
     id = ws.edits.insert_passage("The user plays the cello.")
     label, block = next((label, block) for label, block in ws.state().blocks.items() if not block.read_only)
-    app = opened(page(ws, passage=id), f"promote:{id}")
+    app = unfolded(page(ws, passage=id), f"promote:{id}")
     named(app.selectbox, "Into the block").set_value(label)
-    again(opened(app, f"promote:{id}"))
+    again(unfolded(app, f"promote:{id}"))
     left = block.limit_chars - len(block.value) - len("The user plays the cello.") - bool(block.value)
     assert any(f"{left:,} characters** would be left" in text.value for text in app.markdown)
     press(app, f"promote-do:{id}")
     assert ws.state().blocks[label].value.endswith("The user plays the cello.")
     assert text_of(ws, id)
     long = ws.edits.insert_passage("x" * (block.limit_chars + 1))
-    app = opened(page(ws, passage=long), f"promote:{long}")
+    app = unfolded(page(ws, passage=long), f"promote:{long}")
     assert app.button(key=f"promote-do:{long}").disabled
     assert any("characters too long" in text.value for text in app.markdown)
 
@@ -404,9 +382,9 @@ def test_near_duplicates_are_shown_and_merged_with_the_text_a_person_gave(ws: Wo
     until(lambda: ws.projections.flush() and not ws.not_embedded)
     app = press(page(ws, view="twins"), "twins")
     assert "1 groups among 3 different texts" in captions(app)
-    opened(app, f"merge:{one}")
+    unfolded(app, f"merge:{one}")
     named(app.text_area, "The merged text").set_value("Ada, a cellist, lives in Lisbon.")
-    again(opened(app, f"merge:{one}"))
+    again(unfolded(app, f"merge:{one}"))
     press(app, f"merge-do:{one}")
     row = ws.items([one])[one]
     assert (row["text"], row["tags"]) == ("Ada, a cellist, lives in Lisbon.", ["a", "b"])

@@ -1,6 +1,6 @@
 """The compare page without a browser: two agents, the what-if form, forking; bad addresses and nasty texts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +9,14 @@ from streamlit.testing.v1 import AppTest
 
 from memgpt_core import supposing
 from memgpt_core.blueprint import BlockPlan, Blueprint
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home
 from memgpt_core.workspace import Workspace
 from pages.parts import choices, compare_marks, compare_rows, compare_turns
 from tests.engine import until
+from tests.screens import html
 
 ROOT = Path(__file__).resolve().parents[1]
 NASTY = "<img src=x onerror=alert(1)> ![x](http://evil.example/x) $a$ :red[b] \x1b[31m \u202e \x00"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture
@@ -52,10 +44,6 @@ def page(home: Home) -> Callable[..., AppTest]:
 def drawn(app: AppTest) -> AppTest:
     assert not app.exception, app.exception
     return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def said(app: AppTest) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from memgpt_core import events as kinds
-from memgpt_core.blueprint import Blueprint
 from memgpt_core.events import Call, Measured, encode
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home
 from memgpt_core.settings import AgentSettings
 from memgpt_core.views.grid import window_map
 from memgpt_core.views.usage import POINTS_MOST
@@ -23,25 +22,12 @@ from pages.parts.context_map import _data
 from pages.parts.context_request import next_one, sent
 from pages.parts.context_rows import answer, nth, place, usage_rows
 from tests.event_builder import Script
+from tests.screens import html
 
 ROOT = Path(__file__).resolve().parents[1]
 MAP, USAGE, COMPARE, PREVIEW, RAW = "Map and items", "Over time", "Compare steps", "Preview and what if", "Raw request"
 TABS = (MAP, USAGE, COMPARE, PREVIEW, RAW)
 EVIL = '<img src=x onerror="hit()">![x](http://a.example/y.png)$x$:red[y]\x1b[31m\u202e<script>hit()</script>'
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
-
-
-@pytest.fixture
-def ws(home: Home) -> Workspace:
-    return home.open(home.create(Blueprint(name="Tester")))
 
 
 @pytest.fixture
@@ -61,10 +47,6 @@ def drawn(app: AppTest) -> AppTest:
     app.run()
     assert not app.exception, app.exception
     return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def texts(app: AppTest) -> str:

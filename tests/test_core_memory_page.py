@@ -1,7 +1,7 @@
 """The core memory page without a browser: what is drawn for which moment, and what a press does to the log."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from memgpt_core.blueprint import Blueprint
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home
 from memgpt_core.llm.base import Progress, Reply
 from memgpt_core.views.blocks import AUTHORS
 from memgpt_core.views.merge import BETWEEN, THEIRS, YOURS
@@ -17,23 +17,10 @@ from memgpt_core.views.worddiff import word_diff
 from memgpt_core.workspace import Workspace
 from pages.parts import core_marks, core_rows
 from tests.engine import PATIENCE_S, ScriptedModel, say
+from tests.screens import html
 
 ROOT = Path(__file__).resolve().parents[1]
 FACT = "My name is Ada and I live in Leiden."
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
-
-
-@pytest.fixture
-def ws(home: Home) -> Workspace:
-    return home.open(home.create(Blueprint(name="Tester")))
 
 
 @pytest.fixture
@@ -59,10 +46,6 @@ def choose_view(app: AppTest, view: str) -> None:
     control.set_value(view)
     app.run()
     assert not app.exception, app.exception
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def button(app: AppTest, beginning: str) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from streamlit.testing.v1 import AppTest
 from memgpt_core.adding import REQUEST, Progress
 from memgpt_core.blueprint import Blueprint
 from memgpt_core.documents.intake import Documents
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home
 from memgpt_core.jobs import Job
 from memgpt_core.settings import AgentSettings
 from memgpt_core.views import documents as words
 from memgpt_core.workspace import Workspace
 from pages.parts import documents_add, documents_run
 from tests.engine import PATIENCE_S, until
+from tests.screens import html
 
 ROOT = Path(__file__).resolve().parents[1]
 ISLANDS = ("Flat", "Skomer", "Lundy", "Bardsey", "Caldey", "Ramsey")
@@ -28,15 +28,6 @@ HOSTILE = "<img src=x> ![i](http:evil) $y$ \u202eb.md"
 def chapter(island: str) -> str:
     lines = " ".join(f"The keeper of {island} wrote entry {n} about the light and the boats." for n in range(7))
     return f"# {island}\n\n{lines}\n\n## Boats of {island}\n\n{lines.replace('keeper', 'ferryman')}\n\n"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _no_server: None) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture
@@ -74,10 +65,6 @@ def press(app: AppTest, key: str) -> AppTest:
 
 def field(widgets: Any, label: str) -> Any:
     return next(one for one in widgets if one.label.startswith(label))
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def said(app: AppTest) -> str:

@@ -3,7 +3,6 @@
 import json
 import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,12 @@ from memgpt_core.interchange.incoming import IMPORT
 from memgpt_core.workspace import Workspace
 from pages.parts import choices, exchange_job, exchange_redaction
 from tests.engine import until
+from tests.screens import opened
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = Path(__file__).resolve().parent
 LONG_S = 20.0
 NASTY = "<b>x</b> ![i](http://evil/i.png) $y$.json"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture
@@ -43,14 +34,8 @@ def ws(home: Home) -> Workspace:
     return ws
 
 
-def page(agent: str = "ada", **params: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.query_params["agent"] = agent
-    app.run()
-    for name, value in params.items():
-        app.query_params[name] = value
-    app.switch_page("pages/exchange.py").run()
-    return fine(app)
+def page(agent: str = "ada", **params: Any) -> AppTest:
+    return opened("exchange", agent, **params)
 
 
 def fine(app: AppTest) -> AppTest:

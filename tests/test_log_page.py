@@ -1,7 +1,6 @@
 """The log page without a browser: what is drawn for which address, filters, an opened event; and the words it uses."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from memgpt_core.blueprint import Blueprint
 from memgpt_core.events import KINDS, FunctionReturned, MessageSent, NoteWritten
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home
 from memgpt_core.log import read_events
 from memgpt_core.views import log_rows as words
 from memgpt_core.views.log_rows import as_json, block_facts, in_words, one_line, place_of, plain, state_facts
@@ -20,18 +19,10 @@ from memgpt_core.workspace import Workspace
 from pages.parts import choices, log_rows
 from pages.parts.log_rows import Filter
 from tests.event_builder import Script
+from tests.screens import html, opened
 
 ROOT = Path(__file__).resolve().parents[1]
 NASTY = "<b>x</b> ![i](http://evil/i.png) $y$ :red[z] \x00\x1b[31m \u202eback <script>alert(1)</script>"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture
@@ -46,24 +37,13 @@ def ws(home: Home) -> Workspace:
     return ws
 
 
-def page(ws: Workspace, **params: str | list[str]) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.query_params["agent"] = ws.agent_id
-    app.run()
-    for name, value in params.items():
-        app.query_params[name] = value
-    app.switch_page("pages/log.py").run()
-    assert not app.exception, app.exception
-    return app
+def page(ws: Workspace, **params: Any) -> AppTest:
+    return opened("log", ws.agent_id, **params)
 
 
 def rows(app: AppTest) -> list[int]:
     """The numbers of the events in the table."""
     return [] if not app.dataframe else [int(seq) for seq in app.dataframe[0].value["Event"]]
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def said(app: AppTest) -> str:

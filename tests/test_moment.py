@@ -1,24 +1,15 @@
 """The point in time in the address: what the chat shows then, what it refuses, and that links carry it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home
 from memgpt_core.workspace import Workspace
 from pages.parts import keyboard, sidebar
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture

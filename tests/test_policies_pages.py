@@ -1,6 +1,5 @@
 """Working ahead, on the screens: what was placed in the chat and in the window, and the figures on the timeline."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from memgpt_core.blueprint import Blueprint
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home
 from memgpt_core.llm.base import Progress, Reply
 from memgpt_core.llm.demo import DemoModel
 from memgpt_core.settings import AgentSettings
@@ -16,15 +15,6 @@ from memgpt_core.workspace import Workspace
 from tests.engine import until
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 def wait_for_searches(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,27 +1,16 @@
 """The recall page without a browser: the address as the filter, what each sample shows, and what a person does."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from memgpt_core.blueprint import Blueprint
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home
 from memgpt_core.workspace import Workspace
+from tests.screens import html, opened
 
-ROOT = Path(__file__).resolve().parents[1]
 HOSTILE = "<img src=x onerror=alert(1)> ![p](http://evil.example/p.png) $x^2$ :red[hi] \x1b[31m \u202eabc \x00 end"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture
@@ -34,20 +23,8 @@ def ws(home: Home) -> Workspace:
     return made
 
 
-def page(agent: str, **query: str) -> AppTest:
-    """The page as a link with this query opens it."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.query_params["agent"] = agent
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.switch_page("pages/recall.py").run()
-    assert not app.exception, app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
+def page(agent: str, **query: Any) -> AppTest:
+    return opened("recall", agent, **query)
 
 
 def texts(app: AppTest, kind: str) -> str:

@@ -1,6 +1,5 @@
 """The replay page without a browser: the player's clock and moves, what each place shows, bookmarks, the rerun."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from memgpt_core import journeys
 from memgpt_core.blueprint import Blueprint
 from memgpt_core.events import ArchivalInserted, MessageSent, encode
-from memgpt_core.home import SAMPLES, Home, close_home, the_home
+from memgpt_core.home import SAMPLES, Home
 from memgpt_core.log import Log, read_events
 from memgpt_core.rerunning import Rerunning
 from memgpt_core.state import fold
@@ -39,19 +38,11 @@ from memgpt_core.views.player import (
 from memgpt_core.workspace import Workspace
 from pages.parts import choices, player_clock, player_rows
 from tests.event_builder import Script
+from tests.screens import html, opened
 
 ROOT = Path(__file__).resolve().parents[1]
 NASTY = "<b>x</b> ![i](http://evil/i.png) $y$ :red[z] \x00\x1b[31m \u202eback <script>alert(1)</script>"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture
@@ -67,19 +58,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def page(ws: Workspace, **params: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.query_params["agent"] = ws.agent_id
-    app.run()
-    for name, value in params.items():
-        app.query_params[name] = value
-    app.switch_page("pages/replay.py").run()
-    assert not app.exception, app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
+def page(ws: Workspace, **params: Any) -> AppTest:
+    return opened("replay", ws.agent_id, **params)
 
 
 def said(app: AppTest) -> str:

@@ -21,6 +21,7 @@ from pages.parts.connection import shape
 from tests.engine import PATIENCE_S, until
 from tests.ollama_stub.server import Answer, Gate, Request, Stub, answer_json, wire
 from tests.ollama_stub.world import World
+from tests.screens import html
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS, THINKS, PLAIN, EMBEDS = (f"stub-{name}:latest" for name in ("native", "rendered", "plain", "embed"))
@@ -39,20 +40,6 @@ def stub(world: World, monkeypatch: pytest.MonkeyPatch, _no_server: None) -> Ite
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
-
-
-@pytest.fixture
-def ws(home: Home) -> Workspace:
-    return home.open(home.create(Blueprint(name="Tester")))
-
-
-@pytest.fixture
 def found(stub: Stub, home: Home, ws: Workspace) -> Home:
     """A home whose connection has found the stub."""
     home.connection.view()
@@ -68,10 +55,6 @@ def settings_page(ws: Workspace | None = None) -> AppTest:
     app.switch_page("pages/settings.py").run()
     assert not app.exception, app.exception
     return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def box(app: AppTest, label: str) -> Any:

@@ -1,6 +1,6 @@
 """The timeline page without a browser, and what it reads from a real row store: made-up logs, samples, bad input."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,25 +19,17 @@ from memgpt_core.events import (
     WorkingContextEdited,
     encode,
 )
-from memgpt_core.home import Home, close_home, the_home
+from memgpt_core.home import Home
 from memgpt_core.views.lanes import counted, mark
 from memgpt_core.workspace import Workspace
 from pages.parts import choices, timeline_rows, timeline_warnings
 from pages.parts.timeline_chart import axis_of, plain
 from pages.parts.timeline_window import USUAL, follow
 from tests.event_builder import Script
+from tests.screens import html
 
 ROOT = Path(__file__).resolve().parents[1]
 NASTY = "<img src=x onerror=alert(1)> ![x](http://evil.example/x) $a$ :red[b] \x1b[31m \u202e \x00"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("MEMSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
-    close_home()
-    yield the_home()
-    close_home()
 
 
 @pytest.fixture
@@ -112,10 +104,6 @@ def chosen(app: AppTest) -> str:
     """The mark in the page's address."""
     mark = app.query_params["mark"]
     return mark if isinstance(mark, str) else mark[0]
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def charts(app: AppTest) -> list[Any]:
