@@ -56,12 +56,13 @@ class Outcome(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How many files a run has been through, of how many, and the same in bytes."""
+    """How many files a run has been through, of how many, the same in bytes, and which file is being read."""
 
     files: int
     of: int
     bytes: int
     of_bytes: int
+    name: str = ""
 
     @property
     def share(self) -> float:
@@ -266,7 +267,7 @@ class _Run:
         files = list(self._files())
         whole, done = sum(file.size for file in files), 0
         for number, file in enumerate(files):
-            heard(Progress(number, len(files), done, whole))
+            heard(Progress(number, len(files), done, whole, file.name))
             if self._stop():
                 raise Interrupted("It was stopped. What was added before stays; go on when you like.")
             self._take(file)

@@ -60,6 +60,9 @@ def adding(here: Here) -> None:
 with frame.enter("Documents") as here:
     asked = documents_rows.read(here)
     st.html(documents_table.STYLE)
+    with st.container(key="wrong"):
+        for sentence in asked.wrong:
+            st.warning(safe_md(sentence), icon=":material/link_off:")
     if asked.document:
         documents_open.draw(here, asked)
     else:
@@ -67,7 +70,8 @@ with frame.enter("Documents") as here:
         with st.container(key="done"):
             done(here)
         with st.container(key="run-place"):
-            documents_run.draw(here)
+            if here.at is None:
+                documents_run.draw(here)
         with st.container(key="add-place"):
             adding(here)
         documents_table.draw(here, asked)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from memgpt_core.__main__ import main
 from memgpt_core.adding import REQUEST, Adding, Outcome, key
 from memgpt_core.blueprint import Blueprint
 from memgpt_core.errors import AgentBusy, DocumentMissing, EditRefused, MemscopeError, NotReadable
@@ -15,6 +16,8 @@ from memgpt_core.events import DocumentIngested
 from memgpt_core.failpoints import arm, enospc, nth
 from memgpt_core.home import Home
 from memgpt_core.ids import id_of, number, seq_of
+from memgpt_core.interchange.bundle import export_bundle, import_bundle
+from memgpt_core.interchange.redact import Redaction
 from memgpt_core.settings import AgentSettings
 from memgpt_core.workspace import Workspace
 from tests.engine import FakeClock, ScriptedModel
@@ -278,6 +281,92 @@ def test_what_cannot_be_taken_in_is_a_sentence(ws: Workspace, files: Path) -> No
             ws.documents.take_in(path.name, path)
     assert ws.last_seq == ws.state().seq
     assert standing(ws) == []
+
+
+def test_putting_archival_back_leaves_documents_as_they_are(ws: Workspace, files: Path) -> None:
+    plain = ws.edits.insert_passage("a passage of another kind")
+    ws.documents.take_in("a.md", put(files, "a.md", chapter("Flat")))
+    n = ws.last_seq
+    first = standing(ws)[1]["id"]
+    ws.edits.delete_passages([plain, first])
+    ws.documents.take_in("b.md", put(files, "b.md", chapter("Skomer")))
+    ws.documents.take_in("a.md", put(files, "a.md", chapter("Flat") + chapter("Lundy")))
+    assert [(one.passage, one.what) for one in ws.edits.archival_plan(n)] == [(plain, "restore"), (first, "restore")]
+    assert ws.edits.restore_archival(n) == 2
+    assert len(ws.documents.all()) == 2
+    assert ws.verify() == []
+
+
+# --- the doors ----------------------------------------------------------------------------------------------
+
+
+def test_a_fork_and_its_home_share_the_files_and_deleting_the_last_one_deletes_them(
+    home: Home, ws: Workspace, files: Path
+) -> None:
+    ws.documents.take_in("a.md", put(files, "a.md", chapter("Flat")))
+    fork = home.open(home.fork(ws.agent_id, ws.last_seq, name="Fork"))
+    assert [one.name for one in fork.documents.all()] == ["a.md"]
+    assert fork.verify() == []
+    fork.documents.take_in("b.md", put(files, "b.md", chapter("Lundy")))
+    cold = ws.documents.cold.folder
+    assert len(list(cold.iterdir())) == 2
+    assert home.documents_bytes > 0
+    home.delete(fork.agent_id)
+    assert len(list(cold.iterdir())) == 1
+    assert ws.verify() == []
+    home.delete(ws.agent_id)
+    assert list(cold.iterdir()) == []
+
+
+def test_a_bundle_carries_documents_and_a_redacted_one_says_that_it_does_not(
+    home: Home, ws: Workspace, files: Path, tmp_path: Path
+) -> None:
+    ws.documents.take_in("a.md", put(files, "a.md", chapter("Flat")))
+    ws.documents.take_in("a.md", put(files, "a.md", chapter("Flat") + chapter("Lundy")))
+    assert ws.projections.flush()
+    export_bundle(ws, tmp_path / "x.memscope")
+    redacted = export_bundle(ws, tmp_path / "r.memscope", redaction=Redaction(("email",)))
+    assert any("documents are left out" in note for note in redacted.notes())
+    other = Home(tmp_path / "other", clock=FakeClock(), models={"fake": ScriptedModel()}, timer=False)
+    try:
+        taken = other.open(import_bundle(other, tmp_path / "x.memscope"))
+        assert taken.documents.passages(taken.documents.all()[0].id, 1, 99) != []
+        assert [row["text"] for row in standing(taken)] == [row["text"] for row in standing(ws)]
+        assert taken.verify() == []
+        assert taken.not_embedded == 0
+        bare = other.open(import_bundle(other, tmp_path / "r.memscope"))
+        assert standing(bare) == []
+        assert [one.name for one in bare.documents.all()] == ["a.md"]
+        assert bare.verify() == []
+    finally:
+        other.close()
+
+
+def test_a_sample_brings_its_documents(home: Home) -> None:
+    ws = home.open(home.start_sample("analyst"))
+    document = ws.documents.all()[0]
+    assert document.name == "king-james-bible.txt"
+    assert ws.state().passages == document.passages > 8000
+    assert ws.documents.text(document.id, 0, 60).startswith("Genesis 1:1")
+
+
+def test_the_command_line_adds_lists_and_removes(
+    home: Home, ws: Workspace, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent, path = ws.agent_id, home.path
+    home.close()
+    monkeypatch.setenv("MEMSCOPE_HOME", str(path))
+    put(files, "a.md", chapter("Flat"))
+    put(files, "empty.md", "")
+    assert main(["documents", "add", agent, str(files)]) == 1
+    said = capsys.readouterr().out
+    assert "notes/a.md: " in said
+    assert "notes/empty.md was not read: it is empty" in said
+    assert main(["documents", "list", agent]) == 0
+    assert "1 document." in capsys.readouterr().out
+    assert main(["documents", "remove", agent, "notes/a.md"]) == 0
+    assert main(["documents", "remove", agent, "notes/a.md"]) == 1
+    assert "no document 'notes/a.md'" in capsys.readouterr().err
 
 
 # --- folders, in the background ---------------------------------------------------------------------------

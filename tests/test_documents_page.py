@@ -134,11 +134,15 @@ def test_uploads_are_taken_in_with_their_tags_and_leave_the_browser(home: Home, 
     app = page(ws)
     app.file_uploader[0].set_value([("a.md", chapter("Tenby").encode(), ""), ("b/c.txt", b"A lamp.", "")])
     field(app.multiselect, "Tags").set_value(["sea"])
+    field(app.checkbox, "Tell the agent").check()
     app = added(app.run(), home, ws)
     assert "Of 2 files: 2 added; 3 passages new" in said(app)
     assert [one.name for one in ws.documents.all()] == ["a.md", "b/c.txt"]
     assert all(row["tags"] == ["sea"] for row in ws.rows("SELECT tags FROM passages"))
     assert app.file_uploader[0].value == []
+    assert ws.wait_idle(PATIENCE_S)
+    told: Any = next(event for event in ws.events(1) if event.kind == "trigger_received")
+    assert told.text == "Upload finished: a.md, b/c.txt, 3 passages are now in archival storage."
     assert not [path for path in (home.path / ".adding").rglob("*") if path.is_file()]
 
 
@@ -160,6 +164,7 @@ def test_a_run_is_shown_stopped_and_goes_on(
     shown = app.get("progress")[0].proto
     assert shown.text.startswith("1 of 3 files · 36 bytes of")
     assert "notes/diary.txt" in html(app)
+    assert "Reading notes/empty.txt…" in html(app)
     assert "add" not in keys(app), "one run at a time"
     app = press(app, "run:stop")
     go_on.set()
@@ -212,6 +217,19 @@ def test_what_is_said_of_documents() -> None:
     assert words.trail(("A", "x" * 50)) == "A › " + "x" * 39 + "…"
 
 
+def test_an_address_that_cannot_be_used_is_said(home: Home, ws: Workspace, folder: Path) -> None:
+    taken(home, ws, folder)
+    id = ws.documents.named("notes/islands.md").id
+    app = page(ws, document=id, passage=HOSTILE, side="sideways", within="nowhere")
+    assert "is no passage of this version" in said(app)
+    assert "There is no side “sideways”: passages, text, read, history" in said(app)
+    assert "No sections" in said(app)
+    assert "![" not in said(app)
+    app = page(ws, passage="p3")
+    assert "“p3” is no passage of a document" in said(app)
+    assert "2 files in cold storage" in html(app)
+
+
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
@@ -243,6 +261,10 @@ def test_a_document_is_read_from_any_passage_on(home: Home, ws: Workspace, folde
     stretch = next(element.proto.body for element in app.get("html") if 'ms-stretch"' in element.proto.body)
     marked = text[slices[2].start : slices[2].end]
     assert f"<mark>{marked}</mark>{text[slices[2].end : slices[9].end]}" in stretch
+    ws.edits.delete_passages([rows[3]["id"]])
+    app = page(ws, document=id)
+    assert rows[3]["id"] not in _cards(app)
+    assert "1 passage of these was deleted by hand" in said(app)
     assert press(app, "back").query_params.get("document") is None
 
 
@@ -266,7 +288,8 @@ def test_the_past_is_shown_as_it_was_and_changes_nothing(home: Home, ws: Workspa
     assert "<b>Added</b>" in html(app)
     assert f"step={then}" in links(app)["As of then"]
     app = page(ws, step=then)
-    assert "add" not in keys(app)
+    assert not {"add", "run:dismiss"}.intersection(keys(app))
+    assert "run:dismiss" in keys(page(ws))
     assert "12 passages" not in said(app)
     assert "2 files in cold storage, cut into 13 passages" in html(app)
 

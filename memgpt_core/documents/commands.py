@@ -90,7 +90,8 @@ def _list(arguments: Any, home: OpenHome) -> int:
     for one in there:
         pages = f", {one.pages:,} pages" if one.pages else ""
         print(f"{one.id:>7}  {one.name}: {one.passages:,} passages{pages}, {one.bytes / 1e6:,.1f} MB, {one.media}")
-    print(f"{len(there):,} documents." if there else "No documents. `documents add` brings some.")
+    count = "1 document." if len(there) == 1 else f"{len(there):,} documents."
+    print(count if there else "No documents. `documents add` brings some.")
     return 0
 
 

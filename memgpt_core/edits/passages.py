@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from memgpt_core.edits.hand import BATCH, Hand, capital, checked_ids, named
 from memgpt_core.errors import EditRefused
 from memgpt_core.events import ArchivalDeleted, ArchivalEdited, ArchivalInserted, ArchivalRestored, Event, clean
-from memgpt_core.ids import number
+from memgpt_core.ids import number, seq_of
 from memgpt_core.rows import Row
 from memgpt_core.state import State
 
@@ -144,7 +144,11 @@ class PassageEdits(Hand):
     # --- back to an earlier event -------------------------------------------------------------------------------
 
     def archival_plan(self, n: int) -> list[Restoration]:
-        """What differs between archival storage now and just after event `n`, by id, oldest passage first."""
+        """What differs between archival storage now and just after event `n`, by id, oldest passage first.
+
+        Passages that came or went with their document since are left as they are: a document is put back as a whole,
+        by adding or removing it.
+        """
         rows = self._rows(
             "WITH now AS (SELECT id, text, tags, seq_from FROM passages WHERE seq_to IS NULL), "
             "past AS (SELECT id, text, tags FROM passages WHERE seq_from <= ? AND (seq_to IS NULL OR seq_to > ?)) "
@@ -153,7 +157,19 @@ class PassageEdits(Hand):
             "WHERE now.id IS NULL OR past.id IS NULL OR now.text <> past.text OR now.tags <> past.tags",
             [n, n],
         )
-        return [_restoration(row) for row in sorted(rows, key=lambda row: number(row["id"]))]
+        gone = self._rows(
+            "SELECT DISTINCT p.id FROM passages p JOIN events e ON e.seq_from = p.seq_to "
+            "WHERE p.document <> '' AND p.seq_to > ? AND e.kind IN ('document_ingested', 'document_removed')",
+            [n],
+        )
+        went = {row["id"] for row in gone}
+        mine = [
+            row
+            for row in rows
+            if not (row["now"] is None and row["id"] in went)
+            and not (row["then"] is None and "." in row["id"] and seq_of(row["id"]) > n)
+        ]
+        return [_restoration(row) for row in sorted(mine, key=lambda row: number(row["id"]))]
 
     def restore_archival(self, n: int) -> int:
         """Put archival storage back to how it was just after event `n`: one event per changed passage; how many.

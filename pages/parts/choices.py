@@ -316,11 +316,6 @@ def outgoing(agent_id: str, field: str) -> str:
     return f"outgoing:{agent_id}:{field}"
 
 
-def document_field(name: str) -> str:
-    """Key of the field of the documents page for one name in the address."""
-    return f"document-field:{name}"
-
-
 def adding(agent_id: str, field: str) -> str:
     """Key of one field of what is to be added: the `paths`, the `tags`, which `upload` the field is for."""
     return f"adding:{agent_id}:{field}"

@@ -10,7 +10,7 @@ from memgpt_core.documents.library import Document, SectionRow
 from memgpt_core.errors import DocumentMissing
 from memgpt_core.views.documents import counted, kind_text, passages_text, trail
 from memgpt_core.views.passages import visible
-from pages.parts import choices, documents_read, documents_rows, documents_table, pager
+from pages.parts import address, choices, documents_read, documents_rows, documents_table, pager
 from pages.parts.agents_table import size_text
 from pages.parts.archival_bulk import PAST
 from pages.parts.archival_rows import link
@@ -57,6 +57,11 @@ def draw(here: Here, asked: Asked) -> None:
             icon=":material/error:",
         )
         return
+    if asked.passage and here.ws.documents.place(document, asked.passage) is None:
+        st.warning(
+            f"{safe_md(address.short(asked.passage))} is no passage of this version; you read from its beginning.",
+            icon=":material/link_off:",
+        )
     left, right = st.columns([38, 62], gap="medium")
     with left:
         _outline(here, asked, document, sections)
@@ -67,7 +72,7 @@ def draw(here: Here, asked: Asked) -> None:
             format_func=SIDES.get,
             required=True,
             label_visibility="collapsed",
-            **documents_rows.field("side", asked.side, "passages"),
+            **address.field("documents:side", asked.side, "passages"),
         )
         documents_read.draw(here, asked, document)
 
@@ -187,7 +192,7 @@ def _outline(here: Here, asked: Asked, one: Document, sections: list[SectionRow]
             placeholder="Find a heading",
             icon=":material/search:",
             label_visibility="collapsed",
-            **documents_rows.field("within", asked.within),
+            **address.field("documents:within", asked.within),
         )
         sections = [one for one in sections if asked.within.casefold() in " › ".join(one.title_path).casefold()]
         table = f"outline:{here.ws.agent_id}:{one.seq}:{asked.passage}:{asked.within}"

@@ -43,11 +43,11 @@ def _steps(here: Here, one: Document, number: int) -> None:
     slices = here.ws.documents.manifest(one).passages
     last = max(1, len(slices) - PASSAGES_SHOWN + 1)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        for label, to, off in (
-            ("First", 1, number == 1),
-            ("Earlier", max(1, number - PASSAGES_SHOWN), number == 1),
-            ("Later", min(last, number + PASSAGES_SHOWN), number >= last),
-            ("Last", last, number >= last),
+        for label, to, off, keys in (
+            ("First", 1, number == 1, None),
+            ("Earlier", max(1, number - PASSAGES_SHOWN), number == 1, "Alt+P"),
+            ("Later", min(last, number + PASSAGES_SHOWN), number >= last, "Alt+N"),
+            ("Last", last, number >= last, None),
         ):
             st.button(
                 label,
@@ -56,6 +56,7 @@ def _steps(here: Here, one: Document, number: int) -> None:
                 type="tertiary",
                 on_click=documents_rows.put,
                 kwargs={"passage": slices[to - 1].id(one.seq)},
+                shortcut=keys,
             )
         shown = min(len(slices) - number + 1, PASSAGES_SHOWN)
         st.caption(f"{passages_text(number, shown)} of {len(slices):,}")
@@ -93,7 +94,7 @@ def _text(here: Here, asked: Asked, one: Document) -> None:
     shown = here.ws.documents.manifest(one).passages[number - 1 : number - 1 + PASSAGES_SHOWN]
     start, end = shown[0].start, max(slice.end for slice in shown)
     text = here.ws.documents.text(one.id, start, end, here.seq)
-    first = shown[0].end - start if asked.passage else 0
+    first = shown[0].end - start if shown[0].id(one.seq) == asked.passage else 0
     marked = f"<mark>{escape(visible(text[:first]))}</mark>" if first else ""
     st.html(f'<div class="ms"><div class="ms-stretch" dir="auto">{marked}{escape(visible(text[first:]))}</div></div>')
     says = f" Marked: {asked.passage}, passage {number:,}." if first else ""

@@ -1,22 +1,24 @@
 """What the documents page reads: what its address asks, the documents of a point in time, those that were removed."""
 
-from collections import OrderedDict
 from typing import Any, Literal, NamedTuple, get_args
+from weakref import WeakKeyDictionary
 
 import streamlit as st
 
 from memgpt_core.documents.library import Document
 from memgpt_core.errors import DocumentMissing
-from pages.parts import choices
+from memgpt_core.workspace import Workspace
+from pages.parts import address
 from pages.parts.frame import Here
 
 Side = Literal["passages", "text", "read", "history"]
+Order = Literal["", "newest", "largest"]
 
-LISTS_KEPT = 4
 READ_MOST = 30
+FIND_CHARS = 200
 
-_LISTS: OrderedDict[tuple[str, int], list[Document]] = OrderedDict()
-"""By (agent's folder, event): what is committed never changes, and a page is drawn many times at one event."""
+_LISTS: WeakKeyDictionary[Workspace, tuple[int, list[Document]]] = WeakKeyDictionary()
+"""Of each open agent, the documents at the event it was drawn for last: a page asks for them many times."""
 
 
 class Asked(NamedTuple):
@@ -26,61 +28,52 @@ class Asked(NamedTuple):
         document: the id of the one that is open; empty for the list.
         passage: the id of the one reading begins with; empty for the first.
         side: what is shown of an open document.
+        order: of the documents that are listed; empty is by name.
         find: a part of the name or title of the documents that are listed.
         within: a part of the headings that an outline shows.
+        wrong: a sentence for each thing in the address that cannot be used.
     """
 
     document: str
     passage: str
     side: Side
+    order: Order
     find: str
     within: str
+    wrong: tuple[str, ...]
 
 
 def read(here: Here) -> Asked:
     """What the address says; a passage alone leads to its document."""
-    params = st.query_params
-    document, passage = params.get("document", ""), params.get("passage", "")
+    wrong: list[str] = []
+    document, passage = st.query_params.get("document", ""), st.query_params.get("passage", "")
     if passage and not document:
         document = document_of(here, passage)
-    side = params.get("side", "passages")
+        if not document:
+            wrong.append(f"“{address.short(passage)}” is no passage of a document. It is left out.")
     return Asked(
         document,
         passage,
-        side if side in get_args(Side) else "passages",
-        params.get("find", ""),
-        params.get("within", ""),
+        side=address.one("side", get_args(Side), "passages", wrong),
+        order=address.one("order", get_args(Order), "", wrong),
+        find=address.text("find", FIND_CHARS, wrong),
+        within=address.text("within", FIND_CHARS, wrong),
+        wrong=tuple(wrong),
     )
 
 
 def put(**names: str) -> None:
-    """Write names into the address, from a callback; an empty one is taken out."""
+    """Write several names into the address, from a callback; an empty one is taken out."""
     for name, value in names.items():
-        if value:
-            st.query_params[name] = value
-        else:
-            st.query_params.pop(name, None)
-
-
-def field(name: str, value: Any, none: Any = "") -> dict[str, Any]:
-    """What a widget for a name in the address is given; `none` is its value when the address does not have it."""
-    key = choices.document_field(name)
-    st.session_state[key] = value
-
-    def took() -> None:
-        put(**{name: "" if st.session_state[key] == none else str(st.session_state[key])})
-
-    return {"key": key, "on_change": took}
+        address.put(name, value)
 
 
 def standing(here: Here) -> list[Document]:
     """The documents at the point the page is drawn for, by name."""
-    asked = (str(here.ws.folder), here.seq)
-    if asked not in _LISTS:
-        _LISTS[asked] = here.ws.documents.all(here.seq)
-        while len(_LISTS) > LISTS_KEPT:
-            _LISTS.popitem(last=False)
-    return _LISTS[asked]
+    held = _LISTS.get(here.ws)
+    if held is None or held[0] != here.seq:
+        held = _LISTS[here.ws] = (here.seq, here.ws.documents.all(here.seq))
+    return held[1]
 
 
 def removed(here: Here) -> list[dict[str, Any]]:

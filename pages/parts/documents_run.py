@@ -54,13 +54,14 @@ def pace(job: Job, now: Progress | None) -> str:
 
 def _running(here: Here) -> None:
     adding, agent = here.home.adding, here.ws.agent_id
-    job = adding.job(agent)
+    job, now = adding.job(agent), adding.progress(agent)
     if job is None or not job.running:
         return
     with st.container(border=True, key="run", gap="small"):
         st.markdown("**Adding documents**")
-        st.progress(job.share or 0.0, text=pace(job, adding.progress(agent)))
-        st.html(wrap(*(_line(line) for line in reversed(adding.lines(agent)[-LATEST_SHOWN:]))))
+        st.progress(job.share or 0.0, text=pace(job, now))
+        reading = f'<div class="soft">Reading {escape(visible(now.name))}…</div>' if now and now.name else ""
+        st.html(wrap(reading, *(_line(line) for line in reversed(adding.lines(agent)[-LATEST_SHOWN:]))))
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.button(
                 "Stopping…" if job.stopping else "Stop",
@@ -116,7 +117,7 @@ def _unfinished(here: Here, left: Request) -> None:
     with st.container(border=True, key="unfinished", gap="small"):
         st.markdown(
             f":material/pause_circle: **Not finished:** {safe_md(', '.join(names[:NAMES_SHOWN]))}{more}. What was "
-            "added by then is there; going on passes it over."
+            "added by then is there; going on passes it over, and adding something else lets the rest go."
         )
         with st.container(horizontal=True, gap="small"):
             for label, icon, do, act in (

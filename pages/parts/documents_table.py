@@ -7,7 +7,7 @@ import streamlit as st
 from memgpt_core.documents.library import Document
 from memgpt_core.views.documents import counted, kind_text
 from memgpt_core.views.passages import visible
-from pages.parts import documents_rows, export, pager
+from pages.parts import address, documents_rows, export, pager
 from pages.parts.agents_table import size_text
 from pages.parts.archival_bulk import PAST
 from pages.parts.documents_rows import Asked
@@ -52,9 +52,9 @@ def draw(here: Here, asked: Asked) -> None:
 
 
 def _table(here: Here, asked: Asked, documents: list[Document]) -> None:
-    order = _order()
+    order = asked.order
     if len(documents) > FEW or asked.find or order:
-        _fields(asked, order)
+        _fields(asked)
     part = asked.find.casefold()
     found = [one for one in documents if part in f"{one.name}\n{one.title}".casefold()]
     if not found:
@@ -84,26 +84,21 @@ def _table(here: Here, asked: Asked, documents: list[Document]) -> None:
             _row(here, one)
 
 
-def _fields(asked: Asked, order: str) -> None:
+def _fields(asked: Asked) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input(
             "Name or title contains",
             placeholder="A part of a name or title",
             icon=":material/search:",
-            **documents_rows.field("find", asked.find),
+            **address.field("documents:find", asked.find),
         )
         st.selectbox(
             "Order",
             list(ORDERS),
             format_func=ORDERS.get,
             width=190,
-            **documents_rows.field("order", order),
+            **address.field("documents:order", asked.order),
         )
-
-
-def _order() -> str:
-    order = st.query_params.get("order", "")
-    return order if order in ORDERS else ""
 
 
 def _row(here: Here, one: Document) -> None:

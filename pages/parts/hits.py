@@ -30,6 +30,7 @@ STYLE = """<style>
 .ms-shares>i{display:block;height:100%}
 .ms-shares>i.words{background:currentColor;opacity:.45}
 .ms-why{border-left:3px solid currentColor;padding:.15rem 0 .15rem .6rem;margin:.2rem 0}
+.ms-why .num{white-space:normal}
 </style>"""
 
 _WHAT_IS = {

@@ -11,7 +11,7 @@ SHORTCUTS = (
     ("Shift + Enter", "new line in the message"),
     ("Esc", "stop the running turn"),
     ("Alt + O", "show older messages"),
-    ("Alt + P, Alt + N", "previous and next event (Log)"),
+    ("Alt + P, Alt + N", "previous and next event (Log), earlier and later passages (Documents)"),
     ("Space", "play and pause (Replay)"),
     ("←, →", "one step back and on (Replay); with Shift one turn"),
     (", and .", "one event back and on (Replay)"),
