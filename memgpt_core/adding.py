@@ -55,6 +55,20 @@ class Outcome(NamedTuple):
     said: str
 
 
+class Progress(NamedTuple):
+    """How many files a run has been through, of how many, and the same in bytes."""
+
+    files: int
+    of: int
+    bytes: int
+    of_bytes: int
+
+    @property
+    def share(self) -> float:
+        """Of the bytes, 0 to 1."""
+        return self.bytes / self.of_bytes if self.of_bytes else 1.0
+
+
 class Request(NamedTuple):
     """What a run takes in.
 
@@ -86,6 +100,7 @@ class Adding:
         self._home = home
         self._lock = threading.Lock()
         self._lines: dict[str, list[Line]] = {}
+        self._progress: dict[str, Progress] = {}
 
     def start(
         self,
@@ -159,6 +174,11 @@ class Adding:
         with self._lock:
             return list(self._lines.get(agent_id, ()))
 
+    def progress(self, agent_id: str) -> Progress | None:
+        """How far the run is with reading files; embedding goes on after that. None while it looks into folders."""
+        with self._lock:
+            return self._progress.get(agent_id)
+
     def keep(self, name: str, pieces: Iterable[bytes]) -> Path:
         """Put a file that came through a browser where a run can find it; its path, to be given to `start`.
 
@@ -199,9 +219,16 @@ class Adding:
         run = _Run(ws, request, stop)
         with self._lock:
             self._lines[ws.agent_id] = run.lines
+            self._progress.pop(ws.agent_id, None)
         self._request(ws.agent_id).write_text(json.dumps(request._asdict()), encoding="utf-8")
         taking = TAKING_SHARE if ws.projections.embedder else 1.0
-        run.take_all(lambda share: told(taking * share))
+
+        def heard(now: Progress) -> None:
+            with self._lock:
+                self._progress[ws.agent_id] = now
+            told(taking * now.share)
+
+        run.take_all(heard)
         run.remove_gone()
         self._request(ws.agent_id).unlink(missing_ok=True)
         for path in request.paths:
@@ -235,16 +262,16 @@ class _Run:
         self._seen: set[str] = set()
         self._folders: list[str] = []
 
-    def take_all(self, told: Told) -> None:
+    def take_all(self, heard: Callable[[Progress], None]) -> None:
         files = list(self._files())
-        whole, done = sum(file.size for file in files) or 1, 0
-        for file in files:
+        whole, done = sum(file.size for file in files), 0
+        for number, file in enumerate(files):
+            heard(Progress(number, len(files), done, whole))
             if self._stop():
                 raise Interrupted("It was stopped. What was added before stays; go on when you like.")
             self._take(file)
             done += file.size
-            told(done / whole)
-        told(1.0)
+        heard(Progress(len(files), len(files), done, whole))
 
     def remove_gone(self) -> None:
         """Remove the documents of the folders whose files are gone; not those of a folder that could not be read."""

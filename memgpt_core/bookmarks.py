@@ -97,6 +97,17 @@ class Bookmarks:
             self._known(id)
             self._append({"id": id, "removed": True})
 
+    def copy_until(self, folder: Path, seq: int) -> None:
+        """Set those on the events up to `seq` in another agent's folder that has none, with their comments and times.
+
+        Raises:
+            MemscopeError: the file cannot be read or written.
+        """
+        other = Bookmarks(folder)
+        for mark in self.all():
+            if mark.seq <= seq:
+                other._append({**mark._asdict(), "at": mark.at.isoformat()})
+
     def _new_id(self) -> str:
         number = self._lines + 1
         while f"b{number}" in self._held:

@@ -105,7 +105,7 @@ WITH spans AS (
         FROM happened WHERE kind = 'trigger_received') GROUP BY 1
 ), came AS (
     SELECT number, hash(string_agg(concat_ws('|', kind, about, ok,
-        CASE WHEN kind = 'function_returned' THEN '' ELSE text END), '|' ORDER BY seq)) AS came
+        CASE WHEN kind IN ('function_returned', 'hits_placed') THEN '' ELSE text END), '|' ORDER BY seq)) AS came
     FROM happened WHERE kind <> 'trigger_received' GROUP BY 1
 )
 SELECT number, session, first, ended, last, coalesce(cause, '') AS cause, coalesce(trigger, '') AS trigger,
@@ -113,7 +113,8 @@ SELECT number, session, first, ended, last, coalesce(cause, '') AS cause, coales
 FROM spans LEFT JOIN opened USING (number) LEFT JOIN came USING (number) ORDER BY number
 """
 # A later version of a message or passage begins at an event of another kind, so that only first ones are joined.
-# What a function returned is left out: it holds the times of what was found, which differ between any two runs.
+# What a function returned or the policy placed is left out: it holds the times of what was found, which differ between
+# any two runs.
 
 
 def turns(side: Side) -> list[Row]:

@@ -115,7 +115,7 @@ def document_search(memory: Memory, query: str, document: str = "", page: int = 
             page=page,
             mode=found.mode,
             document=narrowed,
-            measured=Measured(total=found.total, hits=found.hits),
+            measured=Measured(total=found.total, hits=found.hits, saved_s=found.saved_s),
         )
     )
     if not found.hits:

@@ -14,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from memgpt_core.errors import EditRefused, StoreBroken
+from memgpt_core.bookmarks import Bookmarks
+from memgpt_core.errors import EditRefused, MemscopeError, StoreBroken
 from memgpt_core.events import Event, InstructionsDefined, RunForked
 from memgpt_core.folders import CHUNK_BYTES, NEW
 from memgpt_core.journal import Journal
@@ -56,6 +57,9 @@ def make_fork(
     state = source.state_at(at)
     _copy_bytes(source.log.path, folder / NEW, source.log.size_at(at))
     _copy_checkpoints(source.log.path.parent / "checkpoints", folder / "checkpoints", at)
+    # What was said of an event is said of its copy; a file that cannot be read keeps nobody from going on.
+    with contextlib.suppress(MemscopeError):
+        Bookmarks(source.log.path.parent).copy_until(folder, at)
     origin = source.log.path.parent.name
     forked = RunForked(agent_id=folder.name, name=name, origin=origin, origin_name=origin_name, origin_seq=at)
     _go_on(source.log, state, folder / NEW, forked, clock)

@@ -27,6 +27,8 @@ INDEXED = {"messages": "role IN ('user', 'assistant') AND text <> ''", "passages
 """Which rows of a table are found by similarity and stand in the search index, as SQL."""
 
 Query = Callable[[str, Mapping[str, Any]], list[Row]]
+Untouched = Callable[[str, int], bool]
+"""Given a table and an event: whether surely no row of it began or ended since."""
 
 FORMAT = 2
 """Raised when words are cut, days named or rows numbered in another way."""
@@ -82,8 +84,11 @@ class HotTable:
 class HotTier:
     """Both tables of one agent; every reader holds `lock`."""
 
-    def __init__(self, folder: Path, query: Query, dim: int) -> None:
+    def __init__(
+        self, folder: Path, query: Query, dim: int, untouched: Untouched = lambda _table, _after: False
+    ) -> None:
         self.lock = threading.RLock()
+        self.untouched = untouched
         self._path = folder / "words.npz"
         self._query = query
         self._dim = dim
@@ -145,6 +150,9 @@ class HotTier:
     # --- the rows -------------------------------------------------------------------------------------------
 
     def _take(self, hot: HotTable, position: int) -> None:
+        if self.untouched(hot.table, hot.position):
+            hot.position = position
+            return
         to = portion(self._query, hot.table, hot.position, position)
         span = {"after": hot.position, "to": to}
         rows = self._query(

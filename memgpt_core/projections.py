@@ -141,11 +141,13 @@ class Projections:
         self._renewed = renewed
         self._rows = RecallStore(folder / "rows.duckdb", self._opens)
         self.rebuilt_because = self._rows.rebuilt_because
+        self._last_seq = self._rows.position
+        self._taken_from = self._last_seq
+        self._touched: dict[str, int] = {}
         self._vectors_mb = vectors_mb
         self._finding = self._find_with(embedder)
         self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
         self.reembedding = Reembedding(self.reembed)
-        self._last_seq = self._rows.position
         self._pending: list[tuple[int, list[Change]]] = []
         self._pending_lock = threading.Lock()
         self._draining = threading.RLock()
@@ -157,7 +159,7 @@ class Projections:
         self._flusher: threading.Thread | None = None
 
     def _find_with(self, embedder: Embedder | None) -> _Finding:
-        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0)
+        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0, self._untouched)
         tiering, similarity = None, None
         if embedder:
             tiering = Tiering(self.folder / "far.lance", hot, embedder.name, embedder.dim, self._vectors_mb)
@@ -189,6 +191,7 @@ class Projections:
         with self._pending_lock:
             self._pending.append((event.seq, changes))
             self._last_seq = event.seq
+            self._touched.update((change.table, event.seq) for change in changes)
         self._work.set()
         if len(self._pending) >= DRAIN_AT:
             self._hurry.set()
@@ -532,6 +535,10 @@ class Projections:
     def _select(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
         return self._rows.query(sql, params)
 
+    def _untouched(self, table: str, after: int) -> bool:
+        """Whether surely no row of a table began or ended since event `after`: nothing need be asked of the rows."""
+        return after >= max(self._taken_from, self._touched.get(table, 0))
+
     def _drain(self) -> None:
         with self._draining:
             with self._pending_lock:
@@ -568,6 +575,7 @@ class Projections:
                         tell(0.5 * min(1.0, self._rows.position / max(1, self._last_seq)))
             self._rows.take(batch)
             self._last_seq = max(self._last_seq, self._rows.position)
+            self._taken_from = self._last_seq
 
     def _drop_rows(self) -> None:
         with self._draining:

@@ -43,9 +43,9 @@ COUNTED = ("clip", "summary", "tokens_after")
 takes them from the recording, as it takes `measured`: the vocabulary need not be here now."""
 
 
-READ = ("arguments", "ok", "value", "heartbeat", "holds", "clip")
-"""Fields of a function's result that depend on what it read. Where that was a document that is not here, they are taken
-from the recording, too."""
+READ = ("arguments", "ok", "value", "heartbeat", "text", "holds", "clip")
+"""Fields of a function's result, and of a placement, that depend on what was read. Where that was a document that is
+not here, they are taken from the recording, too."""
 
 
 class Difference(NamedTuple):
@@ -191,16 +191,17 @@ class _RerunJournal(Journal):
         taken: dict[str, Any] = {"at": recorded.at}
         if recorded.kind == event.kind:
             fields = ("measured", *COUNTED) if state.counted_by else ("measured",)
-            if recorded.kind == "function_returned" and self._reads_what_is_not_here(recorded):
+            if recorded.kind in ("function_returned", "hits_placed") and self._reads_what_is_not_here(recorded):
                 fields = (*fields, *READ)
             taken |= {name: getattr(recorded, name) for name in fields if hasattr(recorded, name)}
             if state.counted_by and recorded.kind == "prompt_built" and recorded.purpose == "summary":
                 taken["sections"] = recorded.sections
         return stamped.model_copy(update=taken)
 
-    def _reads_what_is_not_here(self, returned: Any) -> bool:
-        """Whether a function's result was made of documents, and one of them is not in cold storage."""
-        if returned.name not in OF_DOCUMENTS and not any("." in id for id in returned.holds):
+    def _reads_what_is_not_here(self, event: Any) -> bool:
+        """Whether a function's result or a placement was made of documents, and one of them is not in cold storage."""
+        found = (hit.id for hit in event.measured.hits or ())
+        if getattr(event, "name", "") not in OF_DOCUMENTS and not any("." in id for id in (*event.holds, *found)):
             return False
         if self._missing is None:
             named: list[Any] = [event for event in self._recorded if event.kind == "document_ingested"]

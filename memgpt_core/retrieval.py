@@ -9,6 +9,7 @@ places the same.
 import json
 from typing import Any, Literal, NamedTuple
 
+from memgpt_core.decisions import steps_taken
 from memgpt_core.events import Hit, HitsPlaced, Measured
 from memgpt_core.ids import number
 from memgpt_core.memory_functions import SPOKEN, Search, asking, shown
@@ -51,7 +52,7 @@ def due(state: State, read: Reader) -> Due | None:
     Only in turns that a user's message began: a login or a timer asks for nothing that could be looked up.
     """
     policy = state.settings.retrieval
-    if policy == "off" or state.stopping:
+    if policy == "off" or state.stopping or steps_taken(state) >= state.settings.step_cap:
         return None
     turn = [entry for entry in state.queue if entry.turn == state.turn]
     if state.step == 0:

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,6 +43,10 @@ REFERENCE = "\x01"
 
 Redaction = Callable[[Event], Event]
 """Gives the event that may be shared: the same one, or a copy with texts replaced; never another kind or seq."""
+
+
+Comment = tuple[int, str]
+"""A bookmark: the event it is on, and what was said of it (may be empty)."""
 
 
 class Source(Protocol):
@@ -121,11 +125,13 @@ def share_html(
     stop: int | None = None,
     *,
     redaction: Redaction | None = None,
+    bookmarks: Sequence[Comment] = (),
     progress: Callable[[float], None] | None = None,
 ) -> bytes:
     """Events `start` to `stop` (None: the newest), both included, as one self-contained HTML document.
 
-    With `redaction` everything, what stood in the window before `start` included, is drawn from redacted events.
+    With `redaction` everything, what stood in the window before `start` included, is drawn from redacted events; the
+    comments of `bookmarks` are taken as they are given. Those of other events are left out.
 
     Raises:
         MemscopeError: no such stretch, or it makes a file of more than `LIMIT_BYTES`.
@@ -137,6 +143,7 @@ def share_html(
         )
     report = progress or (lambda share: None)
     stretch = _Stretch(ws, start, stop, redaction, report)
+    stretch.bookmarks = sorted(mark for mark in bookmarks if start <= mark[0] <= stop)
     data = stretch.data()
     made = _document(stretch.name, data, stretch.texts)
     _refuse_over_limit(len(made), start, stop)
@@ -149,6 +156,7 @@ class _Stretch:
 
     Attributes:
         name: the agent's at the end of the stretch, once `data` was made.
+        bookmarks: those in the stretch, by event.
     """
 
     def __init__(
@@ -159,6 +167,7 @@ class _Stretch:
         self._redaction = redaction
         self._report = report
         self.name = ""
+        self.bookmarks: list[Comment] = []
         self._redacted = 0
         self._origins: list[str] = []
         self._models: dict[str, None] = {}
@@ -207,7 +216,8 @@ class _Stretch:
             f'"marks":{self._json([_mark(row) for row in story.marks])}',
             f'"searches":{self._json([_search(row) for row in story.searches])}',
             f'"edits":{self._json([[edit.seq, edit.block, edit.pieces] for edit in story.edits])}',
-            f'"stops":{self._json(story.stops)}',
+            f'"stops":{self._json({**story.stops, "bookmark": sorted({seq for seq, _ in self.bookmarks})})}',
+            f'"bookmarks":{self._json(self.bookmarks)}',
             f'"about":{self._json(self._about(state, len(earlier)))}',
             f'"drawing":{self._json(_DRAWING)}',
         ]

@@ -193,6 +193,9 @@ class Similarity:
         return hot.matrix
 
     def _sync(self, table: str, matrix: TieredMatrix, position: int) -> None:
+        if self._hot.untouched(table, matrix.position):
+            matrix.position = position
+            return
         # The text is read only where it may be cut into pieces.
         # (Bytes: two or three a sign that a piece counts as three.)
         long = f"CASE WHEN 3 * strlen(text) > {2 * PIECE_CHARS} THEN text END" if self._splits else "NULL"

@@ -12,6 +12,9 @@ from memgpt_core.blueprint import Blueprint
 from memgpt_core.errors import ConfigurationRefused
 from memgpt_core.events import EPOCH
 from memgpt_core.home import AgentCard, Home, close_home, the_home
+from memgpt_core.projections import InRam, Projections
+from memgpt_core.stores.nearest import Kind
+from memgpt_core.tiering import Tier
 from memgpt_core.workspace import Workspace
 from pages.parts import agents_new, agents_table, choices
 from tests.engine import until
@@ -273,6 +276,19 @@ def test_stores_are_compared_and_made_anew_and_what_came_of_it_stays(home: Home,
         app.run()
         assert any(says in text for text in said(app))
         assert any(says in text for text in said(page(ws.agent_id))), "another tab sees it too"
+
+
+def test_what_searches_keep_in_ram_is_shown_and_what_is_approximate_says_so(
+    home: Home, ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = page(ws.agent_id)
+    assert any("In RAM" in part.body and "Words" in part.body for part in drawn.get("html"))
+    assert not any("approximate" in caption.value for caption in drawn.caption)
+    tier = Tier("passages", 1_000_000, 4_096, Kind("IVF_RQ", 244, 30, 1_000_000, 0.985))
+    monkeypatch.setattr(Projections, "in_ram", lambda _: InRam(260.0, 6.3, 6, (tier,)))
+    (told,) = [caption.value for caption in page(ws.agent_id).caption if "approximate" in caption.value]
+    assert "4,096 of 1,000,000 vectors of passages" in told
+    assert "98%" in told
 
 
 def test_a_difference_is_named(home: Home, ws: Workspace) -> None:

@@ -78,14 +78,15 @@ FLOORS: dict[str, int] = {
         ),
         3,
     ),
-    **dict.fromkeys(("sentences", "documents.parts", "documents.splitting", "documents.outline"), 1),
+    **dict.fromkeys(
+        ("sentences", "documents.parts", "documents.splitting", "documents.outline", "documents.manifest"), 1
+    ),
+    **dict.fromkeys(("documents.library", "documents.intake"), 3),
     **dict.fromkeys(("documents.decoding", "documents.unpacking", "documents.kinds", "documents.plain_text"), 1),
     **dict.fromkeys(("documents.csv_text", "documents.json_text", "documents.code_text"), 1),
     **dict.fromkeys(("documents.extraction", "documents.markdown_text", "documents.html_text"), 2),
     **dict.fromkeys(("documents.pdf_text", "documents.docx_text", "documents.epub_text"), 2),
     **dict.fromkeys(("documents.mail_text", "documents.sqlite_text"), 2),
-    "documents.manifest": 1,
-    **dict.fromkeys(("documents.library", "documents.intake"), 3),
     "message_search": 3,
     **dict.fromkeys(
         (
@@ -279,7 +280,7 @@ SHOWN = {
     "search",
     "passages",
     "duplicates",
-} | {"edits.passages", "comparing"}
+} | {"edits.passages", "comparing", "documents.extraction", "documents.library"}
 """What the screens may take of floors 2 and 3: shapes, limits, and readings that are handed what they read."""
 
 

@@ -42,7 +42,7 @@ class Crooked(World):
         if self.how == "fewer":
             rows = [row for at, row in enumerate(rows) if at not in bad]
         for at in bad if self.how in ("zero", "not a number", "short") else ():
-            rows[at] = {"zero": [0.0] * 64, "not a number": [None] * 64, "short": [1.0]}[self.how]
+            rows[at] = {"zero": [0.0] * 64, "not a number": [None] * 64, "short": [0.5] * 32}[self.how]
         if self.how == "dimension":
             rows = [row[:32] for row in rows]
         return answer_json({"model": body["model"], "embeddings": rows})

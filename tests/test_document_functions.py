@@ -180,6 +180,22 @@ def test_a_rerun_reads_documents_again_or_takes_what_was_read(ws: Workspace, mod
         assert difference.rerun == encode(opened)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_rerun_places_what_was_placed_of_documents(ws: Workspace, model: ScriptedModel, there: bool) -> None:
+    ws.configure(ws.state().settings.model_copy(update={"retrieval": "before", "prefetch": "user_message"}))
+    model.script = [say("done")]
+    ws.send("Who is the keeper of Lundy?")
+    assert ws.wait_idle(30)
+    recorded: list[Any] = ws.events(1)
+    placed = next(event for event in recorded if event.kind == "hits_placed")
+    assert any("." in id for id in placed.holds), "a passage of a document"
+    cold = ws.documents.cold
+    if not there:
+        shutil.rmtree(cold.folder)
+        cold._manifests.clear()
+    assert rerun(recorded, cold=cold).difference is None
+
+
 def test_a_file_that_is_gone_is_told_to_the_model(ws: Workspace, model: ScriptedModel) -> None:
     shutil.rmtree(ws.documents.cold.folder)
     ws.documents.cold._manifests.clear()

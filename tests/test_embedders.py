@@ -13,6 +13,7 @@ from memgpt_core.embedding.hashing import HashingEmbedder
 from memgpt_core.home import Home
 from memgpt_core.settings import AgentSettings
 from memgpt_core.workspace import Workspace
+from tests.engine import PATIENCE_S
 
 
 class Noted(HashingEmbedder):
@@ -88,6 +89,23 @@ def test_a_search_right_after_something_new_makes_one_request(
     ws.archival("heron")
     ws.archival("the heron stood still")
     assert len(noted.requests) == (1 if batching else 2), "what was said just now is known as a query, too"
+
+
+@pytest.mark.parametrize("batching", [True, False])
+def test_messages_and_passages_of_a_flush_leave_together(
+    opened: Callable[[], tuple[Home, Noted]], batching: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMSCOPE_DEMO_PACE", "0")
+    home, noted = opened()
+    home.embedders.switch(batching=batching, query_cache=True)
+    ws = agent(home, "Ada")
+    ws.send("Hello.")
+    assert ws.wait_idle(PATIENCE_S)
+    ws.edits.insert_passage("the heron stood still")
+    noted.requests.clear()
+    assert ws.projections.flush()
+    assert len(noted.requests) == (1 if batching else 2)
+    assert not ws.not_embedded
 
 
 def test_switches_that_cannot_be_read_are_on(tmp_path: Path) -> None:

@@ -202,6 +202,22 @@ def test_a_fork_takes_only_the_checkpoints_that_are_its_own(opened: Open, monkey
 # --- in the middle of something ---------------------------------------------------------------------------------------
 
 
+def test_a_fork_takes_the_bookmarks_on_the_events_it_has(opened: Open) -> None:
+    home = opened()
+    ws = agent_of(home, "My name is Ada.", "I live in Leiden.")
+    at = ws.last_seq - 2
+    for seq, said in ((at, "here"), (at + 1, "later"), (3, "")):
+        ws.bookmarks.add(seq, said)
+    gone = ws.bookmarks.add(2, "taken away")
+    ws.bookmarks.remove(gone)
+    fork = home.open(home.fork(ws.agent_id, at, name="Other"))
+    copied = fork.bookmarks.all()
+    assert [(mark.seq, mark.text) for mark in copied] == [(3, ""), (at, "here")]
+    assert {mark.at for mark in copied} <= {mark.at for mark in ws.bookmarks.all()}
+    fork.bookmarks.add(at, "of its own")
+    assert len(ws.bookmarks.on(at)) == 1
+
+
 def test_a_busy_agent_is_forked_at_an_earlier_event_and_never_notices(opened: Open) -> None:
     held, arrived = threading.Event(), threading.Event()
 

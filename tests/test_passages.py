@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ from memgpt_core.embedding.hashing import HashingEmbedder
 from memgpt_core.errors import ModelUnavailable
 from memgpt_core.events import ArchivalRestored, ArchivalSearched, Hit, Measured
 from memgpt_core.passages import PassageFilter, SearchLog
-from memgpt_core.ranking import LEXICAL, words
+from memgpt_core.ranking import LEXICAL, SEMANTIC, words
 from memgpt_core.reembedding import Reembedding
 from memgpt_core.stores.vectors import text_hash
 from memgpt_core.views import hits as ranked
@@ -437,3 +437,31 @@ def test_hits_are_split_at_the_threshold_and_keep_their_places() -> None:
     assert ranked.parts(hits[1], LEXICAL) == (0.06, 0.44)
     assert "0.1 × cosine" in ranked.formula(LEXICAL, "words+vectors")
     assert "cosine" not in ranked.formula(LEXICAL, "words")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, "just now"),
+        (59, "just now"),
+        (60, "1 minute old"),
+        (7199, "119 minutes old"),
+        (7200, "2 hours old"),
+        (9 * 86_400, "9 days old"),
+        (14 * 86_400, "2 weeks old"),
+        (800 * 86_400, "2 years old"),
+    ],
+)
+def test_an_age_is_told_in_the_unit_that_suits(seconds: int, said: str) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    assert ranked.age(now - timedelta(seconds=seconds), now) == said
+
+
+def test_near_misses_are_what_was_compared_and_left_out() -> None:
+    found = Hit(id="p1", score=0.5, words_rank=1, words_score=3.0)
+    near = Hit(id="p2", score=0.1, vector_rank=4, vector_score=0.15)
+    unscored = Hit(id="p3", score=0.0)
+    assert ranked.near_misses([found, near, unscored], SEMANTIC) == [near]
+    assert ranked.by_words(near) == "no word of the query"
+    assert ranked.by_vector(near) == "vector rank 4 (cosine 0.150)"
+    assert "neighbours" in ranked.formula(SEMANTIC, "words+vectors", chat=True)

@@ -166,6 +166,18 @@ def test_interleaved_looks_up_what_the_newest_result_names(engine: Make) -> None
     assert kinds[kinds.index("hits_placed") + 1] == "prompt_built"
 
 
+def test_nothing_is_placed_for_a_step_that_does_not_come(engine: Make) -> None:
+    one = engine(
+        reply(call("archival_memory_insert", heartbeat=True, content="x"), content="third stone"),
+        passages=("The key is under the third stone.",),
+        retrieval="interleaved",
+        step_cap=1,
+    )
+    events = one.tell("where is it?")
+    assert events[-1].reason == "step_limit"
+    assert not placements(events)
+
+
 def test_interleaved_follows_a_thought_when_the_result_says_nothing(engine: Make) -> None:
     one = engine(
         reply(call("archival_memory_insert", heartbeat=True, content="x"), content="third stone"),

@@ -691,8 +691,8 @@ def test_the_homes_switches_hold_at_once_and_say_what_was_asked_and_saved(ws: Wo
     app = settings_page(ws)
     (used,) = home.embedders.used()
     assert used.lookups == (2, 1)
-    assert f"vectors were asked for {used.sent.asked} times and {used.sent.requests} requests sent" in html(app)
-    assert "2 queries were looked up and <b>1</b> of them known (50%)" in html(app)
+    assert f"Askings for vectors: {used.sent.asked}; requests sent: {used.sent.requests};" in html(app)
+    assert "queries looked up: 2; known, so that no request was needed: <b>1</b> (50%)" in html(app)
     assert f"Since Memscope was started, {home.embedders.since:%d %b %Y %H:%M} UTC:" in html(app)
     app.toggle(key="embed_queries").set_value(False).run()
     assert not app.exception, app.exception

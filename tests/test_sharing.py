@@ -195,6 +195,15 @@ def tables_at(data: Any, index: int) -> dict[str, dict[str, Any]]:
     return tables
 
 
+def test_bookmarks_of_the_stretch_go_along_and_can_be_jumped_to() -> None:
+    script = Script().turn("a", "b").turn("c", "d")
+    last = len(script.events)
+    marks = [(last, "the end"), (4, ""), (last, "<b>twice</b>"), (1, "before")]
+    data = data_of(share_html(Held(script.events), 3, bookmarks=marks))
+    assert data["bookmarks"] == [[4, ""], [last, "<b>twice</b>"], [last, "the end"]]
+    assert data["stops"]["bookmark"] == [4, last]
+
+
 @pytest.mark.parametrize("name", ["companion", "prober"])
 def test_the_file_of_a_sample_says_what_the_log_says(name: str) -> None:
     recording = Recording(SAMPLES / name / "run.jsonl")

@@ -174,10 +174,11 @@ def test_a_search_at_the_moment_of_taking_over_has_all_of_one_model(house: House
     def taken_over(*asked: Any) -> Any:
         choose(ws, NEW)
         until(lambda: ws.coming_embedder() is None)
+        ws.edits.insert_passage("heron number last")
         return held(*asked)
 
     stores._held = taken_over  # type: ignore[method-assign]
     found = ws.archival("heronn numberr", page_size=50)
     assert stores._finding is not finding
     assert found.mode == "words+vectors"
-    assert found.total == PASSAGES, "the spelling embedder finds it, and its matrix is of its size"
+    assert found.total == PASSAGES + 1, "it was asked of the matrix that had taken everything"

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from memgpt_core.bookmarks import Bookmarks
 from memgpt_core.errors import MemscopeError
 from memgpt_core.home import Home
 from memgpt_core.interchange import incoming, outgoing
@@ -106,7 +107,10 @@ def _share(arguments: Any, log: Path) -> int:
             start, stop = session_stretch(recording, arguments.session)
         wanted = _redaction(arguments)
         redactor = Redactor(wanted, read_events(log)) if wanted else None
-        made = share_html(recording, start, stop, redaction=redactor.event if redactor else None)
+        said = redactor.text if redactor else str
+        marks = [(mark.seq, said(mark.text)) for mark in Bookmarks(log.parent).all()]
+        redaction = redactor.event if redactor else None
+        made = share_html(recording, start, stop, redaction=redaction, bookmarks=marks)
         last = recording.last_seq if stop is None else stop
     finally:
         recording.close()

@@ -195,7 +195,15 @@ def _html(ws: Workspace, wanted: Wanted, out: Path, told: Told, stop: Stop) -> M
         start, last = session_stretch(ws, wanted.session)
     last = ws.last_seq if last is None else last
     redactor = Redactor(wanted.redaction, _events(ws, last)) if wanted.redaction else None
-    page = share_html(ws, start, last, redaction=redactor.event if redactor else None, progress=stoppable(told, stop))
+    said = redactor.text if redactor else str
+    page = share_html(
+        ws,
+        start,
+        last,
+        redaction=redactor.event if redactor else None,
+        bookmarks=[(mark.seq, said(mark.text)) for mark in ws.bookmarks.all()],
+        progress=stoppable(told, stop),
+    )
     _write(out, page)
     holds = f"events {start:,} to {last:,}, to be played in any browser,"
     if redactor is None:

@@ -108,7 +108,7 @@ function glyph([seq, , shape, says], share) {
 
 // --- the density over the scrubber -------------------------------------------------------------------
 
-const SCRUB = [["flush", "▼", "recall"], ["fault", "◆", "messages"], ["edit", "■", "working_context"], ["error", "✖", ""]];
+const SCRUB = [["flush", "▼", "recall"], ["fault", "◆", "messages"], ["edit", "■", "working_context"], ["error", "✖", ""], ["bookmark", "★", "you"]];
 
 function drawDensity() {
   const canvas = document.getElementById("density");

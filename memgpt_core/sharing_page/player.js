@@ -5,7 +5,7 @@ const LEAST_MS = 60;
 const FOLD_MS = 1600;
 const SPEAK_MS = 4000;
 const UNITS = [["session", "Session"], ["turn", "Turn"], ["step", "Step"], ["event", "Event"]];
-const JUMPS = { flush: "flush", fault: "page fault", edit: "memory edit", error: "error" };
+const JUMPS = { flush: "flush", fault: "page fault", edit: "memory edit", error: "error", bookmark: "bookmark" };
 const id = (name) => document.getElementById(name);
 
 const frames = new Frames();
@@ -22,6 +22,7 @@ function draw(moved) {
   id("position").setAttribute("aria-valuetext", `event ${seq} of ${FIRST + COUNT - 1}`);
   id("where").replaceChildren(el("b", "", `Event ${number(seq)}`), ` of ${number(FIRST + COUNT - 1)} · session ${event.session}, turn ${event.turn}, step ${event.step} · `,
     when(event.at), folded(), " · ", text(DATA.words[index]));
+  id("where").append(...comments(seq));
   drawTalk(seq, moved);
   drawWindow(tables, seq);
   drawItems(tables, seq);
@@ -31,6 +32,11 @@ function draw(moved) {
   drawSearches(seq);
   drawEvent(event, DATA.words[index]);
   speak(event);
+}
+
+// What was said of an event by whoever set bookmarks on it.
+function comments(seq) {
+  return DATA.bookmarks.filter((one) => one[0] === seq).map(([, said]) => el("div", "", said ? `★ ${said}` : "★ Bookmark"));
 }
 
 // A reader of the screen is told where it stands when it is told, and while playing only now and then.
@@ -216,7 +222,7 @@ function start() {
   id("jump-on").setAttribute("aria-label", "Jump on");
   id("jump-back").addEventListener("click", () => jump(false));
   id("jump-on").addEventListener("click", () => jump(true));
-  id("scrub-key").append(...["▁ what memory did", "│ session begins", "▼ flush", "◆ page fault", "■ memory edit", "✖ error"].map((one) => el("span", "", one)));
+  id("scrub-key").append(...["▁ what memory did", "│ session begins", "▼ flush", "◆ page fault", "■ memory edit", "✖ error", "★ bookmark"].map((one) => el("span", "", one)));
   id("position").max = COUNT - 1;
   id("position").addEventListener("input", () => go(Number(id("position").value)));
   id("play").addEventListener("click", () => (timer ? pause() : play()));

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from memgpt_core.ranking import Context
+from memgpt_core.ranking import SHORTLIST, Context
 from memgpt_core.stores.matrix import NO_COSINE, Cosines, Rough, Vector, VectorMatrix
 from memgpt_core.stores.nearest import REFINED_MOST, NearestVectors, Numbers
 from memgpt_core.stores.versions import NONE, Mask, Places, Versions
@@ -230,7 +230,7 @@ class TieredMatrix(VectorMatrix):
         """By slot, the cosines of what is in RAM and of the nearest on disk."""
         by_slot = np.full(self._used, NO_COSINE, np.float32)
         by_slot[self._slots[: self._held]] = self._vectors[: self._held] @ query
-        slots, cosines = self._nearest(query, among, max(1, size))
+        slots, cosines = self._nearest(query, among, max(SHORTLIST, size))
         kept = (slots < self._used) & self._filled[np.minimum(slots, len(self._filled) - 1)]
         slots, cosines = slots[kept], cosines[kept].astype(np.float64)
         by_slot[slots] = cosines
@@ -255,9 +255,9 @@ class TieredMatrix(VectorMatrix):
         if far.kind.exact:
             return self._read_through(query, among)
         wanted = size if passing == 1.0 else min(size, ENOUGH)
-        most, probes = min(far.rows, int(size / passing) + 1), far.kind.probes
+        most, probes = min(far.rows, ASKED_MOST, int(size / passing) + 1), far.kind.probes
         while True:
-            slots, cosines = far.find(query, min(most, ASKED_MOST), probes)
+            slots, cosines = far.find(query, most, probes)
             if among is not None and passing < 1.0:
                 known = slots < self._used
                 slots, cosines = slots[known], cosines[known]
@@ -268,7 +268,7 @@ class TieredMatrix(VectorMatrix):
                 return (slots, cosines) if most <= REFINED_MOST else self._compared(query, slots[:size])
             if most >= ASKED_MOST:
                 return self._read_through(query, among)
-            most, probes = 4 * most, 2 * probes
+            most, probes = min(far.rows, ASKED_MOST, 4 * most), 2 * probes
 
     def _compared(self, query: Vector, slots: Numbers) -> tuple[Numbers, Rough]:
         cosines = self._vectors_at(slots) @ query

@@ -266,7 +266,8 @@ def _empty(here: Here, asked: Asked) -> None:
         st.info(
             f"{safe_md(here.state.name)} has stored nothing here"
             + (" by this event" if here.at is not None else " yet")
-            + ". Passages come from the agent's own archival_memory_insert, from an upload in the chat, from messages "
-            "you copy on the recall page, or from *New passage* above.",
+            + ". Passages come from the agent's own archival_memory_insert, from files on the documents page, from "
+            "messages you copy on the recall page, or from *New passage* above.",
             icon=":material/inventory_2:",
         )
+        archival_rows.link(here.ws, "pages/documents.py", "Add documents", "library_books", at=here.at)

@@ -17,6 +17,7 @@ from memgpt_core.views.passages import SHOWN_CHARS, pieces, visible
 from pages.parts import (
     address,
     archival_bulk,
+    archival_document,
     archival_list,
     archival_rows,
     archival_story,
@@ -73,6 +74,7 @@ def draw(here: Here, asked: Asked, known_tags: list[str]) -> None:
                 )
             )
             _actions(here, row, found.deleted)
+            archival_document.draw(here, row)
         journey_links.draw(here, row["id"])
         archival_story.draw(here, row)
 

@@ -36,10 +36,11 @@ def draw(here: Here, row: dict[str, Any]) -> None:
 def _origin(here: Here, row: dict[str, Any]) -> None:
     seq, ws = seq_of(row["id"]), here.ws
     born: Any = ws.event(seq)
+    imported = f"Imported from “{visible(row['source'])}”." if row["source"] else "Imported."
     how = {
         "agent": f"The agent stored it in turn {row['turn']}, step {row['step']}.",
         "human": "Stored by hand.",
-        "import": f"Imported from “{visible(row['source'])}”." if row["source"] else "Imported.",
+        "import": f"Came with the document “{visible(row['source'])}”." if row["document"] else imported,
         "engine": "Stored by the engine's own rules.",
     }[born.author]
     st.html(wrap(f"<div>{escape(how)} Event {seq:,}.</div>"))

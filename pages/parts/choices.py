@@ -314,3 +314,18 @@ def exchange(field: str) -> str:
 def outgoing(agent_id: str, field: str) -> str:
     """Key of one field of the export half of the exchange page."""
     return f"outgoing:{agent_id}:{field}"
+
+
+def document_field(name: str) -> str:
+    """Key of the field of the documents page for one name in the address."""
+    return f"document-field:{name}"
+
+
+def adding(agent_id: str, field: str) -> str:
+    """Key of one field of what is to be added: the `paths`, the `tags`, which `upload` the field is for."""
+    return f"adding:{agent_id}:{field}"
+
+
+def document_done(agent_id: str) -> str:
+    """Key of the sentence about the last removal of a document; absent before."""
+    return f"document-done:{agent_id}"

@@ -75,14 +75,13 @@ def _line(used: Any) -> str:
     sent, lookups = used.sent, used.lookups
     together = max(0, sent.asked - sent.requests)
     said = [
-        f"<b>{escape(embedder_text(used.model))}</b>: vectors were asked for {sent.asked:,} times and "
-        f"{sent.requests:,} requests sent, <b>{together:,}</b> fewer by sending together"
+        f"<b>{escape(embedder_text(used.model))}</b><br>Askings for vectors: {sent.asked:,}; requests sent: "
+        f"{sent.requests:,}; saved by sending together: <b>{together:,}</b>"
     ]
     if lookups.asked:
-        share = f"{lookups.found / lookups.asked:.0%}"
         said.append(
-            f"{lookups.asked:,} queries were looked up and <b>{lookups.found:,}</b> of them known ({share}), a request "
-            "saved each"
+            f"queries looked up: {lookups.asked:,}; known, so that no request was needed: <b>{lookups.found:,}</b> "
+            f"({lookups.found / lookups.asked:.0%})"
         )
     seconds = (together + lookups.found) * sent.request_s
     if seconds >= 0.1:

@@ -24,6 +24,7 @@ PAGES = (
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
     ("pages/recall.py", "Recall storage", ":material/manage_search:"),
     ("pages/archival.py", "Archival storage", ":material/inventory_2:"),
+    ("pages/documents.py", "Documents", ":material/library_books:"),
     ("pages/agents.py", "Agents", ":material/groups:"),
     ("pages/exchange.py", "Import and export", ":material/swap_horiz:"),
     ("pages/settings.py", "Settings", ":material/tune:"),

@@ -1,0 +1,131 @@
+"""What is to be added: files or a folder of the browser's machine, paths of this one, and how they are taken."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from memgpt_core.documents.extraction import FILE_BYTES_MOST, SUPPORTED
+from pages.parts import choices
+from pages.parts.frame import Here, attempt
+
+PIECE_BYTES = 2**20
+MOST_MB = FILE_BYTES_MOST // 2**20
+
+WAYS: dict[str, str] = {"files": "Files", "folder": "A folder"}
+
+
+def draw(here: Here, known_tags: list[str]) -> None:
+    """The form; `known_tags` are the ones to choose from."""
+    agent = here.ws.agent_id
+    kinds = ", ".join(dict.fromkeys(SUPPORTED.values()))
+    st.caption(
+        f"Read are: {kinds}; other files when there is text in them. Each file becomes passages in archival storage, "
+        "and is itself kept in cold storage. A file added again costs a look: of a changed one, only what changed."
+    )
+    left, right = st.columns(2, gap="medium")
+    with left:
+        key = _uploader(agent)
+    with right:
+        st.text_area(
+            "Or paths on the machine that runs Memscope, one a line",
+            key=choices.adding(agent, "paths"),
+            height=112,
+            placeholder="~/Documents/notes\n~/Downloads/report.pdf",
+            help="A file, or a folder with all that is in it, but for names that begin with a dot. It is read where it "
+            "is: nothing goes through the browser, so a path is the way for many or large files.",
+            persist_state="session",
+        )
+        st.checkbox(
+            "Remove documents whose files are gone from these folders",
+            key=choices.adding(agent, "gone"),
+            help="For a folder that was added before: what is no longer in it leaves archival storage too.",
+            persist_state="session",
+        )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.multiselect(
+            "Tags for all of their passages (optional)",
+            known_tags,
+            accept_new_options=True,
+            key=choices.adding(agent, "tags"),
+            persist_state="session",
+        )
+        st.checkbox(
+            "Tell the agent when it is done",
+            key=choices.adding(agent, "tell"),
+            help="As a message of the system, in a turn of its own.",
+            persist_state="session",
+            width="content",
+        )
+        st.button(
+            "Add",
+            key="add",
+            type="primary",
+            icon=":material/add:",
+            on_click=attempt,
+            args=(_add, here, key),
+        )
+
+
+def _uploader(agent: str) -> str:
+    """The field for files of the browser's machine; its key, another one after each time something was added."""
+    way = st.segmented_control(
+        "From the machine with this browser",
+        list(WAYS),
+        format_func=WAYS.get,
+        default="files",
+        required=True,
+        key=choices.adding(agent, "way"),
+        persist_state="session",
+    )
+    key = choices.adding(agent, f"upload:{way}:{st.session_state.get(choices.adding(agent, 'uploads'), 0)}")
+    st.file_uploader(
+        "Files" if way == "files" else "A folder, with all that is in it",
+        accept_multiple_files=True if way == "files" else "directory",
+        max_upload_size=MOST_MB,
+        key=key,
+        label_visibility="collapsed",
+    )
+    st.caption(f"At most {MOST_MB} MB a file, by path too: split what is larger.")
+    return key
+
+
+def _add(here: Here, key: str) -> None:
+    """Take uploads out of memory and onto the disk, and begin."""
+    agent, adding = here.ws.agent_id, here.home.adding
+    uploads: list[Any] = st.session_state.get(key) or []
+    paths, names = [], []
+    for upload in uploads:
+        upload.seek(0)
+        paths.append(adding.keep(upload.name, iter(partial(upload.read, PIECE_BYTES), b"")))
+        names.append(upload.name)
+    for path in typed(st.session_state.get(choices.adding(agent, "paths"), "")):
+        paths.append(path)
+        names.append("")
+    adding.start(
+        agent,
+        paths,
+        names=names,
+        tags=tuple(st.session_state.get(choices.adding(agent, "tags"), ())),
+        remove_gone=bool(st.session_state.get(choices.adding(agent, "gone"))),
+        tell=bool(st.session_state.get(choices.adding(agent, "tell"))),
+    )
+    # Another key for the next upload: this one is let go of.
+    count = choices.adding(agent, "uploads")
+    st.session_state[count] = st.session_state.get(count, 0) + 1
+    st.session_state[choices.adding(agent, "paths")] = ""
+
+
+def typed(text: str) -> list[Path]:
+    """The paths in a text, one a line, as a person or a file manager writes them."""
+    found = []
+    for line in text.splitlines():
+        if said := line.strip().strip("\"'").replace("\0", ""):
+            path = Path(said)
+            try:
+                found.append(path.expanduser())
+            except RuntimeError:
+                # Nobody of that name is here: it is refused as a path that is not there.
+                found.append(path)
+    return found
