@@ -44,6 +44,20 @@ _PLAIN_SOURCES = ("", "agent", "human", "upload")
 _FIELDS = {"messages": "role, session, text", "passages": "'' AS role, session, text, tags, source"}
 
 
+def portion(query: Query, table: str, after: int, end: int) -> int:
+    """The event up to which some `ROWS_AT_ONCE` rows began after event `after`, be it with few events or many.
+
+    One event is never cut: a document's passages are taken together.
+    """
+    end = min(end, after + ROWS_AT_ONCE)
+    found = query(
+        "SELECT min(seq) AS seq FROM (SELECT seq_from AS seq, sum(count(*)) OVER (ORDER BY seq_from) AS so_far "
+        f"FROM {table} WHERE seq_from > $after AND seq_from <= $end GROUP BY seq_from) WHERE so_far >= $most",
+        {"after": after, "end": end, "most": ROWS_AT_ONCE},
+    )
+    return int(found[0]["seq"] or end)
+
+
 class HotTable:
     """One table's versions, words and vectors."""
 
@@ -139,7 +153,7 @@ class HotTier:
         if self.untouched(hot.table, hot.position):
             hot.position = position
             return
-        to = min(position, hot.position + ROWS_AT_ONCE)
+        to = portion(self._query, hot.table, hot.position, position)
         span = {"after": hot.position, "to": to}
         rows = self._query(
             f'SELECT id, seq_from, CASE WHEN seq_to <= $to THEN seq_to END AS seq_to, epoch_us("at") AS at_us, '

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.errors import StoreBroken
+from memgpt_core.hot import portion
 from memgpt_core.rows import Row
 from memgpt_core.similarity import INDEXED, Query
 from memgpt_core.stores.index import TABLES, IndexRow, LanceIndex
 from memgpt_core.stores.vectors import VectorStore, text_hash
 
-EVENTS_AT_ONCE = 20_000
 ROWS_AT_ONCE = 8192
 
 
@@ -45,7 +45,8 @@ class Indexing:
         self.opened()
         try:
             while self._index.position < end:
-                self._take(self._index.position, min(end, self._index.position + EVENTS_AT_ONCE))
+                after = self._index.position
+                self._take(after, min(portion(self._query, table, after, end) for table in TABLES))
                 if tell:
                     tell(self._index.position / end)
             self._add_late_vectors(lacking)

@@ -16,7 +16,7 @@ from memgpt_core.embedding.batching import joins
 from memgpt_core.errors import ModelUnavailable, StoreBroken
 from memgpt_core.hot import INDEXED as INDEXED
 from memgpt_core.hot import INDEXED_ROLES as INDEXED_ROLES
-from memgpt_core.hot import ROWS_AT_ONCE, HotTable, HotTier
+from memgpt_core.hot import HotTable, HotTier, portion
 from memgpt_core.hot import Query as Query
 from memgpt_core.queries import PIECE_CHARS, pieces
 from memgpt_core.query_vectors import QueryVectors
@@ -93,7 +93,7 @@ class Similarity:
             while self._matrices()[table].position < position:
                 with self._hot.lock:
                     if (matrix := self._matrices()[table]).position < position:
-                        self._sync(table, matrix, min(position, matrix.position + ROWS_AT_ONCE))
+                        self._sync(table, matrix, portion(self._query, table, matrix.position, position))
                 between()
 
     def embed(self, most: int | None = None, go_on: Callable[[], bool] = lambda: True, query: str = "") -> None:

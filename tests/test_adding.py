@@ -103,6 +103,8 @@ def test_a_file_is_one_event_and_all_of_its_passages_are_found(ws: Workspace, fi
     row = ws.items([hit.id])[hit.id]
     assert "Lundy" in row["text"]
     assert "Lundy" in row["title_path"]
+    assert ws.projections.flush()
+    assert ws.archival("the light", signals="vectors").total == len(rows), "each has its vector"
     assert ws.archival("Lundy", tags=["sea"]).total == ws.archival("Lundy").total > 0
     assert ws.verify() == []
 

@@ -44,6 +44,9 @@ _KEPT = timedelta(milliseconds=1)
 FAULTS = (RuntimeError, ValueError, OSError)
 """What LanceDB raises, for a missing file and a full disk alike."""
 
+DELETED_AT_ONCE = 2000
+"""A document that goes may take thousands of rows along; a condition of all of them is slow to read."""
+
 
 class IndexRow(NamedTuple):
     """A row of the index; `vector` is None while the text is not embedded."""
@@ -149,13 +152,12 @@ class LanceIndex:
 
     def delete(self, table: str, ids: Sequence[str]) -> None:
         """Take these ids out; ids that are not there change nothing."""
-        if not ids:
-            return
-        listed = ", ".join(f"'{id}'" for id in ids)
         with self._using:
             try:
-                self._table(table).delete(f"id IN ({listed})")
-                self._merges[table] += 1
+                for at in range(0, len(ids), DELETED_AT_ONCE):
+                    listed = ", ".join(f"'{id}'" for id in ids[at : at + DELETED_AT_ONCE])
+                    self._table(table).delete(f"id IN ({listed})")
+                    self._merges[table] += 1
             except FAULTS as error:
                 raise self._broken(error) from error
 
