@@ -37,6 +37,7 @@ def test_an_agent_is_renamed_and_the_list_has_its_new_name(agents: Any) -> None:
     page.get_by_label("Name", exact=True).first.fill("Lovelace")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("It is called Lovelace now")).to_be_visible()
+    settled(page)
     expect(page.get_by_test_id("stMain").locator('input[aria-label*="Agent to work on"]')).to_have_value("Lovelace")
     lines = (server.home / "agents" / "tester" / "run.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["kind"] == "agent_renamed"
