@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +27,35 @@ import memgpt_core.interchange.incoming
 ROOT = Path(__file__).resolve().parents[2]
 ENDS_WITHIN_S = 20.0
 
+running: set[int] = set()
+"""The servers that nobody has stopped; not waited for elsewhere, so that their ids stay theirs."""
+
 
 def begin(port: int, environment: dict[str, str], log: str) -> int:
     """Fork a server; its process id."""
     pid = os.fork()
     if pid:
+        running.add(pid)
         return pid
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for of, to in ((nothing, 0), (out, 1), (out, 2)):
-        os.dup2(of, to)
-    os.environ |= environment
     try:
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for of, to in ((nothing, 0), (out, 1), (out, 2)):
+            os.dup2(of, to)
+        os.environ |= environment
         cli.main(["run", "app.py", "--server.port", str(port)], standalone_mode=False)
+    except Exception:  # noqa: BLE001  (the top of a process: it goes to the server's log)
+        traceback.print_exc()
     finally:
+        # Whatever happens, a server never comes back to read what is meant for the nursery.
         os._exit(0)
 
 
 def end(pid: int) -> int:
-    """Ask a server to stop, as a person does, and wait for it."""
+    """Ask a server to stop, as a person does, and wait for it; one that has stopped is left alone."""
+    if pid not in running:
+        return 0
+    running.remove(pid)
     os.kill(pid, signal.SIGTERM)
     until = time.monotonic() + ENDS_WITHIN_S
     while time.monotonic() < until:
