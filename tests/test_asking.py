@@ -268,7 +268,7 @@ def asking_life(one: Engine, life: Any) -> None:
             answer(one, then != "no")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(LIFE)
 def test_whatever_becomes_of_a_question_each_call_has_one_result_and_the_rerun_is_the_same(
     tmp_path_factory: pytest.TempPathFactory, life: Any

@@ -590,7 +590,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Path
     home.close()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_cut_and_flipped_bytes_never_make_half_an_agent(small: tuple[Home, Path, bytes], data: st.DataObject) -> None:
     home, folder, good = small

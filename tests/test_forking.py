@@ -3,7 +3,6 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +86,11 @@ def recorded(sample: str) -> list[Event]:
 
 
 def turning_points() -> list[tuple[str, int]]:
-    """For each two kinds of event that follow one another in the samples, the first event between which they do."""
+    """The first event of each kind in each sample, and the last of all."""
     found: dict[tuple[str, str], tuple[str, int]] = {}
     for sample in ("companion", "prober"):
-        for one, two in pairwise(recorded(sample)):
-            found.setdefault((one.kind, two.kind), (sample, one.seq))
+        for event in recorded(sample):
+            found.setdefault((sample, event.kind), (sample, event.seq))
     return [*found.values(), ("companion", len(recorded("companion")))]
 
 
@@ -258,7 +257,7 @@ def test_a_fork_where_a_call_waits_can_answer_it_or_go_past_it(opened: Open) -> 
     ws.answer(False, "too private")
     assert ws.wait_idle(LONG_S)
     answered = next(event.seq for event in ws.events(1) if event.kind == "function_answered")
-    for at in range(asked - 1, ws.last_seq + 1):
+    for at in (asked - 1, asked, asked + 1, answered - 1, answered, ws.last_seq):
         for way in ("answer", "send", "resume"):
             fork = home.open(home.fork(ws.agent_id, at, name=f"{way} {at}"))
             if way == "answer" and fork.state().asked:

@@ -78,7 +78,7 @@ def stored(script: Script, folder: Path) -> RecallStore:
     return store
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(STEPS, max_size=60), st.lists(st.integers(1, 70), max_size=4), st.data())
 def test_every_neighbour_is_the_one_a_walk_finds(
     steps: list[tuple[str, int, str]], marks: list[int], data: st.DataObject
@@ -131,7 +131,7 @@ def item_by_walking(script: Script, id: str, seq: int, forward: bool) -> Reached
     return None if found is None else Reached(found, id)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(STEPS, min_size=5, max_size=60), st.data())
 def test_every_change_of_an_item_is_the_one_a_walk_finds(
     steps: list[tuple[str, int, str]], data: st.DataObject

@@ -292,7 +292,7 @@ def test_a_deleted_message_is_searched_among_the_deleted_with_its_last_text_and_
     assert "m2" in one.ids(text="bagel")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(STEPS, max_size=25), needle=st.sampled_from(["", "blue", "cat", "猫", "o"]), back=st.integers(0, 30)
 )

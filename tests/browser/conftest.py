@@ -5,9 +5,11 @@ import functools
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +20,7 @@ import pytest
 
 from memgpt_core.blueprint import Blueprint
 from memgpt_core.home import Home
+from memgpt_core.llm.demo import DemoModel
 
 pytest.importorskip("playwright", reason="playwright is not installed (tests/requirements.txt)")
 
@@ -79,19 +82,31 @@ class Server:
         nursery().ask({"stop": self._pid})
 
 
+@functools.cache
+def furnished(sample: str) -> Path:
+    """A home with this sample in it, else with a new agent, that is made once and copied for each server."""
+    home = Home(Path(tempfile.mkdtemp(prefix="furnished")) / "home", models={"demo": DemoModel(pace=0)}, timer=False)
+    atexit.register(shutil.rmtree, home.path.parent, ignore_errors=True)
+    if sample:
+        home.start_sample(sample)
+    else:
+        home.create(Blueprint(name="Tester"))
+    home.close()
+    return home.path
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers, each on a home of its own with one new agent in it (or none), and stops them."""
+    """Starts servers, each on a home of its own with one new agent in it (or none, or a sample), and stops them."""
     running: list[Server] = []
 
-    def start(*, pace: float = 0.01, empty: bool = False) -> Server:
-        folder = tmp_path / f"server{len(running)}"
-        (folder / "home").mkdir(parents=True)
-        if not empty:
-            home = Home(folder / "home", timer=False)
-            home.create(Blueprint(name="Tester"))
-            home.close()
-        running.append(Server(folder / "home", pace=pace))
+    def start(*, pace: float = 0.01, empty: bool = False, sample: str = "") -> Server:
+        home = tmp_path / f"server{len(running)}" / "home"
+        if empty:
+            home.mkdir(parents=True)
+        else:
+            shutil.copytree(furnished(sample), home)
+        running.append(Server(home, pace=pace))
         return running[-1]
 
     yield start

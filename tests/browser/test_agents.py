@@ -18,6 +18,7 @@ def settled(page: Page) -> None:
 def opened(page: Page, name: str) -> None:
     """Open one of the folded parts of the page."""
     page.get_by_test_id("stMain").locator("summary").filter(has_text=re.compile(f"{name}$")).click()
+    settled(page)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_play_and_pause_by_key_write_the_address_once(talked: Any) -> None:
     expect(page.locator(".ms-player-event").get_by_text(f"Event {at}", exact=True)).to_be_visible()
     settled(page)
     page.get_by_test_id("stSidebar").get_by_role("link", name="Chat").click()
-    expect(page.get_by_text(f"As of event {at}")).to_be_visible()
+    expect(page.get_by_text(f"As of event {at}", exact=True)).to_be_visible()
     assert all(url.startswith((server.url, server.url.replace("http", "ws"), "data:", "blob:")) for url in tab.asked)
 
 
