@@ -65,7 +65,7 @@ def test_a_lost_event_and_a_changed_one_would_be_noticed(victim: Victim) -> None
 def test_a_killed_import_of_documents_goes_on_to_the_store_of_one_that_never_was(tmp_path: Path) -> None:
     imports = Imports(tmp_path, files=4)
     assert all(imports.wanted.values())
-    for wish in ("document.before_commit:kill:3", "index.before_merge:kill:2"):
+    for wish in ("document.before_commit:kill:3", "index.before_merge:kill:1"):
         found = imports.kill(wish)
         assert found.killed, wish
         assert found.wrong == [], wish
