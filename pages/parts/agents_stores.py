@@ -16,7 +16,7 @@ STORES = (
     ("log", "Log", "", "run.jsonl: every event, the truth; all else is made from it"),
     ("rows", "Rows", "recall", "rows.duckdb: messages, passages and events as rows"),
     ("index", "Search index", "archival", "index.lance: texts and vectors for searching"),
-    ("checkpoints", "Checkpoints", "", "the state every 1,000 events, so that opening is quick"),
+    ("checkpoints", "Checkpoints", "", "the state every few hundred events, so that opening is quick"),
     ("other", "Other", "", "notes and bookmarks"),
 )
 
