@@ -150,6 +150,8 @@ def test_typing_in_a_block_goes_on_while_the_panel_is_redrawn(serve: Callable, c
     field.press_sequentially("Typed while the agent works.", delay=60)
     expect(field).to_be_focused()
     expect(field).to_have_value("Typed while the agent works.")
+    # What is taken over is kept, whatever is drawn anew when the turn ends.
+    field.press("Control+Enter")
     tab.idle()
     expect(field).to_have_value("Typed while the agent works.")
 
