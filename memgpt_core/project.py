@@ -17,15 +17,20 @@ from memgpt_core.prompt import SECTIONS, warning_text
 from memgpt_core.prompt import sent_text as sent_text
 from memgpt_core.state import State
 
+_BEGAN = {
+    "seq_from": "BIGINT",
+    "seq_to": "BIGINT",
+    "at": "TIMESTAMPTZ",
+    "session": "INTEGER",
+    "turn": "INTEGER",
+    "step": "INTEGER",
+}
+"""Which event made a version and which ended it, and where in the life of the agent the item is from."""
+
 COLUMNS: dict[str, dict[str, str]] = {
     "messages": {
         "id": "VARCHAR",
-        "seq_from": "BIGINT",
-        "seq_to": "BIGINT",
-        "at": "TIMESTAMPTZ",
-        "session": "INTEGER",
-        "turn": "INTEGER",
-        "step": "INTEGER",
+        **_BEGAN,
         "role": "VARCHAR",
         "kind": "VARCHAR",
         "text": "VARCHAR",
@@ -34,12 +39,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     "passages": {
         "id": "VARCHAR",
-        "seq_from": "BIGINT",
-        "seq_to": "BIGINT",
-        "at": "TIMESTAMPTZ",
-        "session": "INTEGER",
-        "turn": "INTEGER",
-        "step": "INTEGER",
+        **_BEGAN,
         "text": "VARCHAR",
         "tags": "VARCHAR[]",
         "source": "VARCHAR",
@@ -49,12 +49,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     "documents": {
         "id": "VARCHAR",
-        "seq_from": "BIGINT",
-        "seq_to": "BIGINT",
-        "at": "TIMESTAMPTZ",
-        "session": "INTEGER",
-        "turn": "INTEGER",
-        "step": "INTEGER",
+        **_BEGAN,
         "name": "VARCHAR",
         "media": "VARCHAR",
         "title": "VARCHAR",
@@ -83,12 +78,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "fault": "BOOLEAN",
     },
     "events": {
-        "seq_from": "BIGINT",
-        "seq_to": "BIGINT",
-        "at": "TIMESTAMPTZ",
-        "session": "INTEGER",
-        "turn": "INTEGER",
-        "step": "INTEGER",
+        **_BEGAN,
         "kind": "VARCHAR",
         "author": "VARCHAR",
         "about": "VARCHAR",
@@ -100,12 +90,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "saved_s": "DOUBLE",
     },
     "prompts": {
-        "seq_from": "BIGINT",
-        "seq_to": "BIGINT",
-        "at": "TIMESTAMPTZ",
-        "session": "INTEGER",
-        "turn": "INTEGER",
-        "step": "INTEGER",
+        **_BEGAN,
         "purpose": "VARCHAR",
         **{f"{section}_tokens": "INTEGER" for section in SECTIONS},
         "total_tokens": "INTEGER",
@@ -117,12 +102,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "counted_by": "VARCHAR",
     },
     "replies": {
-        "seq_from": "BIGINT",
-        "seq_to": "BIGINT",
-        "at": "TIMESTAMPTZ",
-        "session": "INTEGER",
-        "turn": "INTEGER",
-        "step": "INTEGER",
+        **_BEGAN,
         "purpose": "VARCHAR",
         "calls": "INTEGER",
         "prompt_tokens": "INTEGER",

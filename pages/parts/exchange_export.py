@@ -128,11 +128,7 @@ def _came(home: Home, agent_id: str) -> None:
     job = home.jobs.job(exporting(agent_id))
     if job is None or job.running:
         return
-    if job.failed:
-        if job.stopping:
-            st.info(safe_md(job.failed), icon=":material/stop_circle:")
-        else:
-            st.error(safe_md(job.failed), icon=":material/block:")
+    if exchange_job.came_to_nothing(job):
         return
     made: Any = job.outcome
     if not made.path.is_file():

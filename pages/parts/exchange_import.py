@@ -264,11 +264,7 @@ def _came(home: Home) -> None:
     job = home.jobs.job(IMPORT)
     if job is None or job.running:
         return
-    if job.failed:
-        if job.stopping:
-            st.info(safe_md(job.failed), icon=":material/stop_circle:")
-        else:
-            st.error(safe_md(job.failed), icon=":material/block:")
+    if exchange_job.came_to_nothing(job):
         return
     taken: Any = job.outcome
     if taken.stopped:

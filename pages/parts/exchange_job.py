@@ -28,6 +28,17 @@ def running(home: Home, key: str) -> None:
         st.caption("You can leave this page meanwhile.")
 
 
+def came_to_nothing(job: Job) -> bool:
+    """Whether the work failed or was stopped, and say which and why."""
+    if not job.failed:
+        return False
+    if job.stopping:
+        st.info(safe_md(job.failed), icon=":material/stop_circle:")
+    else:
+        st.error(safe_md(job.failed), icon=":material/block:")
+    return True
+
+
 def pace(job: Job) -> str:
     """How far it is, since when, how fast, and how long it will take."""
     said = [f"{job.share or 0:.0%}", span(job.seconds)]
