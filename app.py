@@ -10,14 +10,36 @@ from pages.parts.live_turn import BUSY_EVERY_S, IDLE_EVERY_S, MEMORY_EVERY_S, dr
 from pages.parts.safe_md import safe_md
 
 
-def memory(ws: Workspace) -> None:
-    """The memory panel, as it is now."""
+def above(ws: Workspace) -> None:
+    """The window as it is now."""
+    gauge.draw(ws.state())
+
+
+def below(ws: Workspace) -> None:
+    """What the turn did, as far as it is."""
     state = ws.state()
-    gauge.draw(state)
-    blocks.draw(ws)
     turn_panel.draw_calls(ws, state)
     turn_panel.draw_paging(ws, state)
     turn_panel.draw_notes(ws, state)
+
+
+def panel(ws: Workspace) -> None:
+    """The memory panel, as it is now."""
+    above(ws)
+    blocks.draw(ws)
+    below(ws)
+
+
+def memory(ws: Workspace, every_s: float | None) -> None:
+    """The memory panel: one part, or three while a block is edited, for its field may stand in none (see `live`)."""
+    edited = blocks.edited(ws)
+    if not edited:
+        frame.live(panel, every_s=every_s, until=lambda: bool(blocks.edited(ws)))(ws)
+        return
+    frame.live(above, every_s=every_s, until=lambda: blocks.edited(ws) != edited)(ws)
+    with st.container():
+        blocks.draw(ws)
+    frame.live(below, every_s=every_s)(ws)
 
 
 def over(ws: Workspace, busy: bool, drawn: int) -> bool:
@@ -71,4 +93,4 @@ with frame.enter("Chat") as here:
         frame.live(draw, every_s=every_s, until=lambda: over(ws, busy, drawn))(ws, tail, from_seq, here.zone)
         composer.draw(ws)
     with beside, st.container(height=600, key="memory", border=False, autoscroll=False):
-        frame.live(memory, every_s=MEMORY_EVERY_S if busy else None)(ws)
+        memory(ws, MEMORY_EVERY_S if busy else None)

@@ -432,6 +432,7 @@ class BlockDefined(Header):
 
     Attributes:
         based_on: seq of the version the author saw; 0 for a block that was not there.
+        before: the block a new one is put in front of; empty for a place behind all others.
         origin: where a copied block's text is from, `agent_id/label`; else empty.
     """
 
@@ -443,6 +444,7 @@ class BlockDefined(Header):
     read_only: bool = False
     author: Author
     based_on: int = 0
+    before: str = ""
     origin: str = ""
     reason: str = ""
     measured: Measured = NOTHING
@@ -666,11 +668,16 @@ class MessageEdited(Header):
 
 
 class MessageDeleted(Header):
-    """A message is hidden from recall and leaves the queue."""
+    """A message is hidden from recall and leaves the queue.
+
+    Attributes:
+        pinned: it was pinned in the queue; brought back into its place, it is pinned again.
+    """
 
     kind: Literal["message_deleted"] = "message_deleted"
     message: str
     author: Author
+    pinned: bool = False
 
 
 class MessageRestored(Header):

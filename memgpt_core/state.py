@@ -430,7 +430,11 @@ def _block_defined(state: State, event: Any) -> _Changes:
         author=event.author,
         tokens=event.measured.tokens or 0,
     )
-    return {"blocks": {**state.blocks, event.block: block}}
+    if event.block in state.blocks or event.before not in state.blocks:
+        return {"blocks": {**state.blocks, event.block: block}}
+    at = list(state.blocks).index(event.before)
+    ordered = list(state.blocks.items())
+    return {"blocks": dict([*ordered[:at], (event.block, block), *ordered[at:]])}
 
 
 def _block_renamed(state: State, event: Any) -> _Changes:

@@ -31,16 +31,8 @@ from pages.parts.safe_md import safe_md
 VIEWS = ("Text", "Lines and who wrote them", "History", "Settings and copy")
 
 
-def said() -> None:
-    """A refusal inside the part that redraws itself, which the frame does not draw anew."""
-    if sentence := st.session_state[choices.SAID]:
-        st.session_state[choices.SAID] = ""
-        st.warning(sentence, icon=":material/info:")
-
-
 def notes(here: Here, state: State, missing: str) -> None:
-    """What could not be done or found, and texts that have lost their block."""
-    said()
+    """What could not be found, and texts that have lost their block."""
     if missing:
         st.warning(safe_md(missing), icon=":material/search_off:")
     if here.at is None:
@@ -150,7 +142,7 @@ def side(here: Here, state: State, block: Meter) -> None:
 
 def page(here: Here) -> None:
     """Everything, as it is now or was then."""
-    state = here.state if here.at is not None else here.ws.state()
+    state = here.state
     blocks = meters(state)
     block, missing = core_list.chosen(blocks)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -175,14 +167,15 @@ def page(here: Here) -> None:
             )
 
 
+def nothing() -> None:
+    """The part that looks whether the turn has changed something has nothing to draw."""
+
+
 with frame.enter("Core memory") as here:
     st.html(core_marks.STYLE)
+    drawn = here.state.seq
     with st.container(key="core_memory"):
-        if here.at is None and here.ws.busy:
-            frame.live(page, every_s=BUSY_EVERY_S, until=lambda: not here.ws.busy)(here)
-        else:
-            # No fragment when nothing runs: a press on a link that ends the typing in a fragment's field would make
-            # Streamlit draw the other page as that fragment, that is, not at all. The container is what a fragment
-            # has around it, so that the fields stay the same ones when a turn begins or ends.
-            with st.container():
-                page(here)
+        page(here)
+    if here.at is None and here.ws.busy:
+        # The page itself redraws whole: its fields may stand in no part that polls (see `live`).
+        frame.live(nothing, every_s=BUSY_EVERY_S, until=lambda: here.ws.last_seq != drawn or not here.ws.busy)()

@@ -68,6 +68,7 @@ with frame.enter("Settings") as here:
             every_s=connection.every_s(home.connection),
             until=lambda: (connection.shape(home.connection), Draft(ws).values()) != drawn,
         )(ws, home)
+        connection.draw_other(home.connection)
         frame.live(
             try_out,
             every_s=trial.RUNNING_EVERY_S if trying else None,

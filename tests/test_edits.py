@@ -164,6 +164,19 @@ def test_a_block_is_defined_changed_renamed_deleted_and_brought_back(ws: Workspa
     assert history == ["block_defined", "block_deleted", "block_renamed", "block_defined", "block_defined"]
 
 
+def test_a_deleted_block_comes_back_in_front_of_the_block_it_stood_in_front_of(ws: Workspace) -> None:
+    for label in ("goals", "plans"):
+        ws.edits.define_block(label)
+    for label in ("human", "goals", "persona"):
+        ws.edits.delete_block(label, based_on=seq_of(ws, label))
+    for label in ("persona", "goals", "human"):
+        ws.edits.undelete_block(label)
+    assert list(ws.state().blocks) == ["persona", "human", "goals", "plans"]
+    ws.edits.delete_block("plans", based_on=seq_of(ws, "plans"))
+    ws.edits.undelete_block("plans")
+    assert list(ws.state().blocks) == ["persona", "human", "goals", "plans"]
+
+
 @pytest.mark.parametrize(
     ("label", "says"),
     [
@@ -445,6 +458,28 @@ def test_deleted_messages_are_gone_everywhere_and_come_back_where_they_were(ws: 
     assert found(ws, "Portia") == [asked]
     open_ = ws.rows("SELECT item, how FROM residency WHERE seq_to IS NULL ORDER BY item")
     assert {(row["item"], row["how"]) for row in open_} == {(id, "slot") for id in queued(ws)}
+
+
+def test_a_deleted_message_that_was_pinned_is_pinned_again_where_it_still_has_its_place(opened: Open) -> None:
+    ws = opened(settings=SMALL)
+    asked, answered = talked(ws, "the password is Rosebud")
+    ws.edits.pin([asked])
+    ws.edits.delete_messages([asked, answered])
+    assert ws.state().pinned == ()
+    ws.edits.restore_messages([asked, answered])
+    assert ws.state().pinned == (asked,)
+    ws.edits.pin([asked], pinned=False)
+    ws.edits.delete_messages([asked])
+    ws.edits.restore_messages([asked])
+    assert ws.state().pinned == (), "what it was when it was deleted last"
+    ws.edits.pin([asked])
+    ws.edits.delete_messages([asked])
+    flushes = ws.state().flushes
+    while ws.state().flushes == flushes:
+        say_to(ws, "chatter " * 80)
+    ws.edits.restore_messages([asked])
+    assert asked not in queued(ws)
+    assert ws.state().pinned == ()
 
 
 def test_a_message_restored_after_a_flush_is_in_recall_storage_alone(opened: Open) -> None:

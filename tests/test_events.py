@@ -73,6 +73,7 @@ FIELDS: dict[str, dict[str, object]] = {
         "read_only": True,
         "author": "engine",
         "based_on": 4,
+        "before": "persona",
         "origin": "bo/human",
         "reason": "copied",
         "measured": MEASURED,
@@ -207,7 +208,7 @@ FIELDS: dict[str, dict[str, object]] = {
         "measured": MEASURED,
     },
     "message_pinned": {"message": "m5", "pinned": True, "author": "human"},
-    "message_deleted": {"message": "m5", "author": "human"},
+    "message_deleted": {"message": "m5", "author": "human", "pinned": True},
     "message_restored": {
         "message": "m5",
         "text_seq": 23,

@@ -157,7 +157,7 @@ class BlockEdits(Hand):
             self._commit_block(state, deleted, f"The user deleted core memory block '{label}'.")
 
     def undelete_block(self, label: str) -> None:
-        """Define a deleted block again, as it was; it stands at the end of the working context.
+        """Define a deleted block again, as it was and in front of the block it stood in front of.
 
         Raises:
             EditRefused: it was not deleted, its label is taken, or the window has no room for it any more.
@@ -167,10 +167,12 @@ class BlockEdits(Hand):
             last: Any = next(self._versions(label), None)
             if last is None or last.kind != "block_deleted":
                 raise EditRefused(f"No block '{label}' was deleted, so there is nothing to bring back.")
-            block = self._state_at(last.seq - 1).blocks[label]._replace(seq=0)
+            then = self._state_at(last.seq - 1).blocks
+            behind = list(then)[list(then).index(label) + 1 :]
+            before = next((other for other in behind if other in state.blocks), "")
             self._commit_block(
                 state,
-                _defined(block, reason=f"undo of event {last.seq}"),
+                _defined(then[label]._replace(seq=0), before=before, reason=f"undo of event {last.seq}"),
                 f"The user brought back core memory block '{label}'.",
             )
 
@@ -271,7 +273,7 @@ def _check_frame(label: str, description: str, value: str, limit_chars: int) -> 
         raise EditRefused(f"The block cannot be made: {explain(error)}.") from None
 
 
-def _defined(block: Block, *, origin: str = "", reason: str = "") -> BlockDefined:
+def _defined(block: Block, *, before: str = "", origin: str = "", reason: str = "") -> BlockDefined:
     return BlockDefined(
         block=block.label,
         description=block.description,
@@ -280,6 +282,7 @@ def _defined(block: Block, *, origin: str = "", reason: str = "") -> BlockDefine
         read_only=block.read_only,
         author="human",
         based_on=block.seq,
+        before=before,
         origin=origin,
         reason=reason,
         measured=Measured(tokens=count(render_block(block))),

@@ -84,12 +84,12 @@ class MessageEdits(Hand):
                 raise EditRefused(
                     f"The agent is working on {named(asked)} in this turn. Stop the turn, or wait for its end."
                 )
-            return [MessageDeleted(message=id, author="human") for id in some]
+            return [MessageDeleted(message=id, author="human", pinned=id in state.pinned) for id in some]
 
         self._in_batches(checked_ids(ids, "m"), decide)
 
     def restore_messages(self, ids: Iterable[str]) -> None:
-        """Undo the deletion of messages; each is queued in its old place if nothing was flushed since.
+        """Undo the deletion of messages; each is queued in its old place, and pinned, if nothing was flushed since.
 
         Raises:
             EditRefused: one is not deleted, or never was.
@@ -99,7 +99,14 @@ class MessageEdits(Hand):
             self._refuse_undeleted(some)
             hidden = {entry.id: entry for entry in state.hidden}
             texts = self._text_seqs(some)
-            return [self._restored(state, id, texts[id], hidden.get(id)) for id in some]
+            restored: list[Event] = [self._restored(state, id, texts[id], hidden.get(id)) for id in some]
+            pins = [
+                MessagePinned(message=id, pinned=True, author="human")
+                for id in some
+                if id in hidden and self._was_pinned(id)
+            ]
+            fits = pinned_tokens(fold([*restored, *pins], state)) <= room_tokens(state) // 2
+            return [*restored, *pins] if fits else restored
 
         self._in_batches(checked_ids(ids, "m"), decide)
 
@@ -178,6 +185,14 @@ class MessageEdits(Hand):
         origin, text = self._texts(id, text_seq)
         clip, tokens = fit_again(state, origin, text, back=slot.kind == "message_requeued")
         return restored.model_copy(update={"clip": clip, "measured": Measured(tokens=tokens)})
+
+    def _was_pinned(self, id: str) -> bool:
+        """Whether a deleted message was pinned until it was deleted."""
+        (row,) = self._rows(
+            "SELECT max(seq_from) AS seq FROM events WHERE kind = 'message_deleted' AND about = ?", [id]
+        )
+        deleted: Any = self._journal.read(row["seq"])
+        return bool(deleted.pinned)
 
     def _requeued(self, state: State, ids: Sequence[str]) -> list[Event]:
         self._current(ids)

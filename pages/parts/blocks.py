@@ -31,6 +31,14 @@ def draw(ws: Workspace) -> None:
             _one(ws, block)
 
 
+def edited(ws: Workspace) -> dict[str, int]:
+    """The blocks, each with the event that last changed it, when an editor is open on any of them; else nothing."""
+    state = ws.state()
+    if not any(core_draft.is_open(ws.agent_id, label) for label in state.blocks):
+        return {}
+    return {label: block.seq for label, block in state.blocks.items()}
+
+
 def draw_then(ws: Workspace, state: State) -> None:
     """All blocks as they stood in an earlier state; the past is not edited."""
     st.html(wrap(heading("Core memory", "as it was then")))

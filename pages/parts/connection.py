@@ -188,6 +188,12 @@ def _suggestions(connection: Connection, says: str) -> None:
                 width="stretch",
             )
             st.button("Get", key=f"get:{name}", help=f"Download {name}", on_click=connection.pull, args=(name,))
+
+
+def draw_other(connection: Connection) -> None:
+    """A field for any other model. It stands outside the part that polls (see `frame.live`)."""
+    if connection.view().state != "found":
+        return
     with st.form("get_other", border=False):
         st.text_input("Any other model of the Ollama library", placeholder="name:tag", key=choices.OTHER_MODEL)
         st.form_submit_button("Get it", on_click=_get_other, args=(connection,))

@@ -97,6 +97,10 @@ def live(
     """`draw` as a part that redraws itself every so many seconds, and the whole page once `until` holds.
 
     The first drawing belongs to the page's own and never asks: a page cut off half-way would lose its widgets.
+
+    No field that one types into may stand in a part with `every_s`. When such a part begins to redraw itself just
+    after the whole page was drawn, Streamlit throws away what the page had drawn of it and not sent yet, and the
+    browser, told that the page is complete, takes the part away and makes it new: what was half typed is gone.
     """
     first = True
 

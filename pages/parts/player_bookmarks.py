@@ -20,6 +20,10 @@ def draw_button(ws: Workspace, seq: int) -> None:
     shown = st.popover("Bookmarks", icon=":material/bookmark:", key="player-bookmarks", on_change="rerun")
     if not shown.open:
         return
+    if player_clock.is_playing(ws):
+        # A comment is written about one event: the recording does not run on meanwhile.
+        player_clock.pause(ws)
+        st.rerun()
     with shown:
         draw_on(ws, seq)
         if not marks:

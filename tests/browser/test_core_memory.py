@@ -91,7 +91,6 @@ def test_a_conflict_with_a_running_turn_is_merged(serve: Callable, core: Callabl
     expect(running).to_be_visible()
     field.press_sequentially(" writes novels.", delay=60)
     expect(field).to_be_focused()
-    field.press("Control+Enter")
     # The agent writes into the block and ends its turn while the text is being typed.
     expect(running).to_have_count(0)
     expect(field).to_have_value("The user writes novels.")
