@@ -1,5 +1,8 @@
 """The chat, with the agent's memory beside it. The first page; start it with `streamlit run app.py`."""
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from memgpt_core.state import State
@@ -23,23 +26,28 @@ def below(ws: Workspace) -> None:
     turn_panel.draw_notes(ws, state)
 
 
-def panel(ws: Workspace) -> None:
-    """The memory panel, as it is now."""
-    above(ws)
-    blocks.draw(ws)
-    below(ws)
+Part = Callable[..., None]
+
+
+def panel(ws: Workspace, part: Callable[[Part], Part] = lambda draw: draw) -> None:
+    """The memory panel, as it is now; what is not edited in it can be made a part of its own by `part`."""
+    with st.container():
+        part(above)(ws)
+    with st.container():
+        blocks.draw(ws)
+    with st.container():
+        part(below)(ws)
 
 
 def memory(ws: Workspace, every_s: float | None) -> None:
-    """The memory panel: one part, or three while a block is edited, for its field may stand in none (see `live`)."""
+    """The memory panel redraws itself as one part; while a block is edited its field stands in none (see `live`)."""
     edited = blocks.edited(ws)
     if not edited:
         frame.live(panel, every_s=every_s, until=lambda: bool(blocks.edited(ws)))(ws)
         return
-    frame.live(above, every_s=every_s, until=lambda: blocks.edited(ws) != edited)(ws)
+    # The container is what a part has around it, so that the blocks stay where they are in the browser.
     with st.container():
-        blocks.draw(ws)
-    frame.live(below, every_s=every_s)(ws)
+        panel(ws, partial(frame.live, every_s=every_s, until=lambda: blocks.edited(ws) != edited))
 
 
 def over(ws: Workspace, busy: bool, drawn: int) -> bool:
