@@ -156,6 +156,8 @@ def by_hand(side: Side, after: int, before: int) -> list[Event]:
     return [side.read(row["seq"]) for row in found]
 
 
+_LIVED = ("trigger_received", "prompt_built", "model_replied", "function_returned", "message_sent")
+
 _FIGURES = f"""
 WITH e AS (
     SELECT turn, (count(*) FILTER (kind = 'trigger_received') > 0)::INTEGER AS turns,
@@ -167,7 +169,7 @@ WITH e AS (
         count(*) FILTER (kind IN ({", ".join(f"'{kind}'" for kind in BLOCK_KINDS)})) AS block_edits,
         count(*) FILTER (kind = 'archival_inserted') AS passages,
         count(*) FILTER (kind = 'fault_recorded') AS errors,
-        coalesce(epoch(max("at") FILTER (kind = 'turn_ended')) - epoch(min("at")), 0.0) AS seconds
+        coalesce(epoch(max("at") FILTER ({{ended}})) - epoch(min("at")), 0.0) AS seconds
     FROM events WHERE {{scope}} GROUP BY 1
 ), q AS (SELECT turn, sum(total_tokens) AS prompt_tokens FROM prompts WHERE {{scope}} GROUP BY 1),
 r AS (SELECT turn, sum(reply_tokens) AS reply_tokens, sum(seconds) AS model_s FROM replies WHERE {{scope}} GROUP BY 1),
@@ -183,19 +185,22 @@ _COUNTS = (
 _MEASURES = ("reply_tokens", "seconds", "model_s")
 """What is not known where nothing was measured."""
 
+_ENDED = f"kind = 'turn_ended' AND about <> 'interrupted' OR kind IN ({', '.join(map(repr, _LIVED))})"
+"""The end of a turn that was cut off is written when its agent is opened again: it lasted until the last it did."""
+
 _SCOPE = "turn > 0 AND seq_from > $since AND seq_from <= $last"
 
 
 def figures(side: Side, numbers: Sequence[int]) -> dict[int, Row]:
     """The numbers of some turns, by turn; the keys are those of `views.compare.METRICS`."""
-    sql = _FIGURES.format(scope=f"{_SCOPE} AND turn IN (SELECT unnest($numbers))")
+    sql = _FIGURES.format(scope=f"{_SCOPE} AND turn IN (SELECT unnest($numbers))", ended=_ENDED)
     found = side.rows(sql, {"since": 0, "last": side.last, "numbers": list(numbers)})
     return {row["turn"]: row for row in found}
 
 
 def all_figures(side: Side) -> dict[int, Row]:
     """The numbers of every turn, by turn, with what was replied in it."""
-    rows = side.rows(_FIGURES.format(scope=_SCOPE), {"since": 0, "last": side.last})
+    rows = side.rows(_FIGURES.format(scope=_SCOPE, ended=_ENDED), {"since": 0, "last": side.last})
     said = side.rows(
         "SELECT turn, string_agg(text, chr(10) ORDER BY seq_from) AS said FROM messages WHERE kind = 'model_replied' "
         "AND id = 'm' || seq_from AND text <> '' AND seq_from <= $last GROUP BY 1",
@@ -208,7 +213,7 @@ def all_figures(side: Side) -> dict[int, Row]:
 def totals(side: Side, since: int) -> Row:
     """The same numbers of all turns together, for what came after event `since`."""
     summed = ", ".join(f"sum({name}) AS {name}" for name in (*_COUNTS, *_MEASURES))
-    sql = f"SELECT {summed} FROM ({_FIGURES.format(scope=_SCOPE)})"
+    sql = f"SELECT {summed} FROM ({_FIGURES.format(scope=_SCOPE, ended=_ENDED)})"
     (row,) = side.rows(sql, {"since": since, "last": side.last})
     counted = {name: int(row[name] or 0) for name in _COUNTS}
     return counted | {name: None if row[name] is None else float(row[name]) for name in _MEASURES}

@@ -48,7 +48,8 @@ def head(here: Here) -> None:
         wrap(
             f'<div class="ms-line">{chip("recall")}<div><b style="font-size:1.15rem">Recall storage</b> '
             f'<span class="soft">{here.state.messages:,} messages: everything ever said, thought and returned. '
-            f"{queued:,} of them are in the window now; the agent finds the others by searching.</span></div></div>"
+            f"{queued:,} of them are in the window {'now' if here.at is None else 'then'}; "
+            "the agent finds the others by searching.</span></div></div>"
         )
     )
 

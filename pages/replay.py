@@ -14,9 +14,10 @@ TICK_S = 0.5
 SHORT = 20
 
 
-def samples(home: Home) -> None:
+def samples(home: Home, agent: str) -> None:
     """The recordings that ship with Memscope, each played through an agent of its own."""
-    shown = st.popover("Watch a sample", icon=":material/movie:", key="player-samples", on_change="rerun")
+    # A key for each agent that is shown, so that the popover is closed when the chosen one plays.
+    shown = st.popover("Watch a sample", icon=":material/movie:", key=f"player-samples:{agent}", on_change="rerun")
     if not shown.open:
         return
     with shown:
@@ -44,7 +45,7 @@ def head(here: Here) -> str:
             "Worked out anew from the recording." if rerun else "Recorded: nothing here is generated anew.",
             width="stretch",
         )
-        samples(here.home)
+        samples(here.home, here.ws.agent_id)
         if not player_clock.is_playing(here.ws):
             fork_action.draw(here, "Fork")
         if here.at is not None or player_clock.is_playing(here.ws):

@@ -308,7 +308,7 @@ def test_the_libraries_are_out_of_the_garbage_collectors_sight_once_a_page_was_d
 def test_a_temporary_chat_begins_empty_and_says_that_it_goes(ws: Workspace, home: Home, page: Callable) -> None:
     ws.configure(ws.state().settings.model_copy(update={"window_tokens": 6000}))
     app = page(agent=ws.agent_id)
-    app.session_state["new_agent"] = True
+    app.session_state[choices.new_menu(ws.agent_id)] = True
     app.run()
     app.button(key="temporary").click().run()
     assert not app.exception, app.exception

@@ -315,6 +315,16 @@ def test_totals_are_the_sum_of_the_turns_and_the_log_agrees(home: Home) -> None:
     assert half["events"] == sum(event.turn > 0 and event.seq > 300 for event in events)
 
 
+def test_a_turn_that_was_cut_off_lasted_until_the_last_it_did(home: Home) -> None:
+    ws = home.open(home.start_sample("companion"))
+    cut = next(event.seq for event in reversed(ws.events(1)) if event.kind == "model_replied")
+    fork = forked(home, ws, cut)
+    assert next(event for event in fork.events(cut) if event.kind == "turn_ended").reason == "interrupted"
+    turn = fork.state().turn
+    (row,) = comparing.figures(side(fork), [turn]).values()
+    assert 0 < row["seconds"] < comparing.figures(side(ws), [turn])[turn]["seconds"]
+
+
 def test_a_difference_has_its_sign() -> None:
     tokens = next(metric for metric in METRICS if metric.key == "prompt_tokens")
     seconds = next(metric for metric in METRICS if metric.key == "seconds")
@@ -324,6 +334,7 @@ def test_a_difference_has_its_sign() -> None:
     assert compare.delta_text(tokens, None, 7) == ""
     assert compare.delta_text(seconds, 1.0, 3.5) == "+2.5 s"
     assert compare.number_text(tokens, None) == "–"
+    assert compare.number_text(seconds, 11_322_009.4) == "131 d 1 h"
 
 
 # --- archival storage -----------------------------------------------------------------------------------------------

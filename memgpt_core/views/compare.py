@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from memgpt_core.events import Event
 from memgpt_core.state import Block, Provenance
 from memgpt_core.views.calls import CallRow, calls
+from memgpt_core.views.lanes_axis import duration
 from memgpt_core.views.log_rows import one_line
 from memgpt_core.views.worddiff import Piece, spans, word_diff
 
@@ -251,7 +252,12 @@ METRICS = (
     Metric("block_edits", "Block edits", "", "Changes of core memory blocks, by the agent or by hand."),
     Metric("passages", "Passages stored", "", "Texts that went into archival storage."),
     Metric("errors", "Faults", "", "Failures of the machine: the model server, the disk, Memscope itself."),
-    Metric("seconds", "Time", "s", "From each turn's first event to its end, added up."),
+    Metric(
+        "seconds",
+        "Time",
+        "s",
+        "From each turn's first event to its end, added up; where a turn was cut off, to the last it did.",
+    ),
     Metric("model_s", "Time in the model", "s", "Wall time of the model calls, as far as it was measured."),
 )
 """What is counted of a turn or of a run, in the order it is shown."""
@@ -261,7 +267,7 @@ def number_text(metric: Metric, value: float | None) -> str:
     """A number as it is shown; a dash where nothing was measured."""
     if value is None:
         return "–"
-    return f"{value:,.1f} s" if metric.unit == "s" else f"{value:,.0f}"
+    return duration(value) if metric.unit == "s" else f"{value:,.0f}"
 
 
 def delta_text(metric: Metric, left: float | None, right: float | None) -> str:

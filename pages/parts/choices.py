@@ -220,6 +220,11 @@ def new_agent(field: str) -> str:
     return f"new-agent:{field}"
 
 
+def new_menu(agent_id: str) -> str:
+    """Key of the menu of new agents beside the pages, while this agent is shown."""
+    return f"new-menu:{agent_id}"
+
+
 def messages_picked(agent_id: str) -> str:
     """Key of the ids of the messages selected on the recall page, in the order they were picked."""
     return f"messages-picked:{agent_id}"

@@ -175,5 +175,6 @@ def _data(ws: Workspace, last: int) -> dict[str, Any]:
         "title": "Events",
         "total": f"{last:,}",
         "label": "The recording: arrow keys move a step, Home and End go to its ends",
-        "hint": "Click or drag to go to an event. Bars: how densely events came. Dotted lines: a session begins.",
+        "hint": "Click or drag to go to an event. Bars: how densely events came. Dotted lines: a session begins. "
+        "The numbers count events; one search can bring several messages back.",
     }

@@ -111,7 +111,9 @@ def _choose(agent_id: str) -> None:
 
 
 def _new(home: Home, ws: Workspace | None) -> None:
-    shown = st.popover("New agent", icon=":material/add:", width="stretch", key="new_agent", on_change="rerun")
+    # A key for each agent that is shown: when another one is, the popover it was chosen in closes.
+    key = choices.new_menu(ws.agent_id if ws is not None else "")
+    shown = st.popover("New agent", icon=":material/add:", width="stretch", key=key, on_change="rerun")
     if not shown.open:
         return
     with shown:

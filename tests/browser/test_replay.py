@@ -1,5 +1,6 @@
 """What a person does with the player: play and pause by key, seek on the strip, step, mark, copy the link, rerun."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -47,7 +48,8 @@ def test_play_and_pause_by_key_write_the_address_once(talked: Any) -> None:
     before = page.evaluate("history.length")
     page.keyboard.press("Space")
     page.get_by_role("button", name="Pause").wait_for()
-    expect(page.locator(".ms-player-event").get_by_text("Event 3", exact=True)).to_be_visible()
+    # It looks twice a second and shows where it is by then: which event comes after the first is not said.
+    expect(page.locator(".ms-player-event").get_by_text(re.compile(r"^Event ([2-9]|\d\d+)$"))).to_be_visible()
     assert step(page) == 0
     page.keyboard.press("Space")
     page.get_by_role("button", name="Play", exact=True).wait_for()
