@@ -7,6 +7,7 @@ import streamlit as st
 from memgpt_core import comparing
 from memgpt_core.comparing import Side
 from memgpt_core.views.compare import METRICS, block_pairs, delta_text, number_text
+from memgpt_core.views.lanes import counted
 from memgpt_core.views.log_rows import one_line
 from memgpt_core.workspace import Workspace
 from pages.parts import choices, pager
@@ -75,8 +76,8 @@ def _passages(here: Here, right: Workspace, found: Compared) -> None:
     some, others = kept(here.ws, only, *mark)
     st.html(
         wrap(
-            f"{RECORDED} Archival storage at the end: {len(some):,} passages only at the left, {len(others):,} only "
-            "at the right; compared by their text."
+            f"{RECORDED} Archival storage at the end: {counted(len(some), 'passage')} only at the left, "
+            f"{len(others):,} only at the right; compared by their text."
         )
     )
     most = max(len(some), len(others))
