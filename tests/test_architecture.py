@@ -122,7 +122,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("interchange.readers_locomo", "interchange.extract"), 1),
     **dict.fromkeys(("interchange.records", "interchange.conversations", "interchange.spool"), 2),
     **dict.fromkeys(("interchange.living", "interchange.looking"), 3),
-    **dict.fromkeys(("interchange.importing", "interchange.exporting"), 4),
+    **dict.fromkeys(("interchange.importing", "interchange.halfway", "interchange.exporting"), 4),
     **dict.fromkeys(("interchange.incoming", "interchange.uploads"), 4),
     **dict.fromkeys(("interchange.outgoing", "interchange.commands", "documents.commands"), 6),
     **dict.fromkeys(("workspace", "home", "upkeep", "adding", "counterfactual", "supposing"), 4),

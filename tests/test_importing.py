@@ -20,11 +20,12 @@ from memgpt_core.blueprint import Blueprint
 from memgpt_core.errors import AgentBusy, AgentNotFound
 from memgpt_core.events import Measured
 from memgpt_core.home import Home
-from memgpt_core.interchange import importing, living, spool
+from memgpt_core.interchange import halfway, importing, living, spool
 from memgpt_core.interchange.conversations import detect, read
 from memgpt_core.interchange.exporting import export_conversation
 from memgpt_core.interchange.extract import MARK, extract
-from memgpt_core.interchange.importing import Report, discard, import_conversations, unfinished
+from memgpt_core.interchange.halfway import discard, unfinished
+from memgpt_core.interchange.importing import Report, import_conversations
 from memgpt_core.interchange.living import IMPORTED
 from memgpt_core.interchange.records import ImportRefused
 from memgpt_core.llm.base import Progress, Reply
@@ -68,7 +69,7 @@ def log_of(home: Home, agent_id: str) -> bytes:
 def files_in(home: Home) -> dict[str, bytes]:
     """Every log of the home, and whatever an import might leave."""
     found = {str(path.relative_to(home.path)): path.read_bytes() for path in home.path.rglob("run.jsonl*")}
-    return found | {str(path): b"" for path in (home.path / importing.STAGING).glob("*")}
+    return found | {str(path): b"" for path in (home.path / halfway.STAGING).glob("*")}
 
 
 def chat(id: str, start: datetime, *said: str, every_s: float = 20) -> dict[str, Any]:
@@ -542,7 +543,7 @@ def test_a_kill_leaves_nothing_half_imported_and_nothing_comes_twice(
     assert [card.id for card in home.agents()] == [done.agent_id]
     assert log_of(home, report.agent_id) == log_of(whole, done.agent_id)
     assert home.open(report.agent_id).verify() == []
-    assert list((home.path / importing.STAGING).iterdir()) == []
+    assert list((home.path / halfway.STAGING).iterdir()) == []
 
 
 @pytest.mark.usefixtures("_small_steps")

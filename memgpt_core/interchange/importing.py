@@ -1,18 +1,15 @@
 """Bringing conversations of other tools into an agent: read, sorted, lived through, then revealed by one rename.
 
-Everything is built in a folder of its own in the home, so that whatever stops an import leaves the agents as they were;
-the same call goes on where it stopped. What an agent has of a file already is told by its own log. Orders the work;
+Everything is built aside, so that whatever stops an import leaves the agents as they were, and the same call goes on
+where it stopped (`halfway`). What an agent has of a file already is told by its own log. Orders the work;
 knows no format and decides nothing about memory.
 """
 
-import json
 import os
 import shutil
 import sqlite3
-import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,18 +20,17 @@ from memgpt_core.errors import AgentBusy, MemscopeError, StoreBroken
 from memgpt_core.events import HistoryImported, decode
 from memgpt_core.failpoints import failpoint
 from memgpt_core.home import Home
+from memgpt_core.interchange import halfway
 from memgpt_core.interchange.conversations import NAMES, Found, detect, read
+from memgpt_core.interchange.halfway import Asked
 from memgpt_core.interchange.living import ImportedLife
 from memgpt_core.interchange.records import ImportRefused
 from memgpt_core.interchange.spool import Spool
 from memgpt_core.journal import Journal, utc_now
-from memgpt_core.log import Log, sync_folder
+from memgpt_core.log import Log
 from memgpt_core.means import Means
 from memgpt_core.opening import OpenLog
 from memgpt_core.settings import AgentSettings
-
-STAGING = ".importing"
-"""Where imports are built, a folder each; one that was stopped waits there until it goes on or is discarded."""
 
 SPOOL = "spool.sqlite"
 BLOCK_BYTES = 4 * 2**20
@@ -68,37 +64,6 @@ class Report(NamedTuple):
     already: int
     moved: int
     stopped: bool = False
-
-
-class Unfinished(NamedTuple):
-    """An import that was stopped: its key to discard it, and what to call again to have it go on.
-
-    Attributes:
-        again: all options of that call but the path.
-    """
-
-    key: str
-    path: str
-    into: str
-    name: str
-    again: dict[str, Any]
-
-
-class _Asked(NamedTuple):
-    """What an import was asked to do; the same again goes on with it."""
-
-    into: str
-    name: str
-    user_speaker: str
-    on_bad: str
-    records: tuple[int, ...]
-    summaries: str
-
-    def notes(self) -> tuple[str, ...]:
-        """What of it shapes the history, as sentences for the log."""
-        chosen = f"Of the file's records only {', '.join(map(str, self.records))}." if self.records else ""
-        speaker = f"{self.user_speaker} is the user." if self.user_speaker else ""
-        return tuple(note for note in (chosen, speaker) if note)
 
 
 class _Stopped(Exception):
@@ -149,38 +114,13 @@ def import_conversations(
     found = detect(path)
     told = progress or (lambda _share: None)
     digest = _digest(path, lambda share: told(SHARES[0] * share))
-    asked = _Asked(into or "", name, user_speaker, on_bad, tuple(sorted(set(records))), summaries)
+    asked = Asked(into or "", name, user_speaker, on_bad, tuple(sorted(set(records))), summaries)
     if not into and (before := _made_before(home, digest, asked)):
-        _clear(_staging(home, digest, asked))
+        halfway.clear(halfway.place(home, digest, asked))
         asked = asked._replace(into=before)
-    staging = _staging(home, digest, asked)
-    with _alone(staging):
+    staging = halfway.place(home, digest, asked)
+    with halfway.alone(staging):
         return _Import(home, path, found, digest, asked, staging, settings, told, stop, clock).run()
-
-
-def unfinished(home: Home) -> list[Unfinished]:
-    """The imports that were stopped and can go on."""
-    found = []
-    for folder in sorted((home.path / STAGING).glob("*")):
-        try:
-            asked = json.loads((folder / "asked.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        again = {field: asked[field] for field in _Asked._fields if field != "into"}
-        again |= {"into": asked["into"] or None, "settings": AgentSettings(**asked["settings"])}
-        found.append(Unfinished(folder.name, asked["path"], asked["into"], asked["name"], again))
-    return found
-
-
-def discard(home: Home, key: str) -> None:
-    """Give up an import that was stopped; no agent is touched.
-
-    Raises:
-        AgentBusy: it is running.
-    """
-    if Path(key).name == key:
-        with _alone(home.path / STAGING / key):
-            _clear(home.path / STAGING / key)
 
 
 class _Import:
@@ -192,7 +132,7 @@ class _Import:
         path: Path,
         found: Found,
         digest: str,
-        asked: _Asked,
+        asked: Asked,
         staging: Path,
         settings: AgentSettings | None,
         told: Callable[[float], None],
@@ -218,9 +158,11 @@ class _Import:
 
     def run(self) -> Report:
         """Do what is left of the import."""
-        self._prepare()
+        begun = self._clock()
+        now = halfway.prepare(
+            self._staging, self._asked, self._path, base=self._base, settings=self._settings, now=begun
+        )
         idle_s = self._settings.login_idle_minutes * 60
-        now = datetime.fromisoformat(json.loads((self._staging / "asked.json").read_text(encoding="utf-8"))["now"])
         spool = Spool(self._staging / SPOOL, idle_s=idle_s, latest=now)
         try:
             self._read(spool)
@@ -232,7 +174,7 @@ class _Import:
                 report = self._finish(spool, lived, already)
         except ImportRefused:
             spool.close()
-            _clear(self._staging)
+            halfway.clear(self._staging)
             raise
         except _Stopped:
             return self._report(spool, "", stopped=True)
@@ -242,26 +184,9 @@ class _Import:
             ) from error
         finally:
             spool.close()
-        _clear(self._staging)
+        halfway.clear(self._staging)
         self._told(1.0)
         return report
-
-    # --- the folder ---------------------------------------------------------------------------------------------
-
-    def _prepare(self) -> None:
-        """Make the folder, or find it; one made for an agent that has lived on since is of no use."""
-        about = self._staging / "asked.json"
-        if about.exists() and json.loads(about.read_text(encoding="utf-8"))["base"] != self._base:
-            _clear(self._staging)
-        if about.exists():
-            return
-        _clear(self._staging)
-        self._staging.mkdir(parents=True)
-        facts: dict[str, Any] = {**self._asked._asdict(), "path": str(self._path), "base": self._base}
-        facts["settings"] = self._settings.model_dump(mode="json")
-        temporary = about.with_suffix(".tmp")
-        temporary.write_text(json.dumps({**facts, "now": self._clock().astimezone(UTC).isoformat()}), encoding="utf-8")
-        temporary.replace(about)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -459,12 +384,7 @@ def _digest(path: Path, told: Callable[[float], None]) -> str:
     return digest.hexdigest()
 
 
-def _staging(home: Home, digest: str, asked: _Asked) -> Path:
-    wanted = sha256(json.dumps([digest, *asked]).encode()).hexdigest()
-    return home.path / STAGING / wanted[:16]
-
-
-def _made_before(home: Home, digest: str, asked: _Asked) -> str:
+def _made_before(home: Home, digest: str, asked: Asked) -> str:
     """The agent that was made by the same import, or empty."""
     for card in home.agents(archived=True):
         if asked.name and card.name != asked.name:
@@ -510,27 +430,3 @@ def _copy(source: Path, staging: Path, size_bytes: int) -> None:
     if (source / "checkpoints").is_dir():
         ignored = shutil.ignore_patterns("*.tmp")
         shutil.copytree(source / "checkpoints", staging / "checkpoints", ignore=ignored, dirs_exist_ok=True)
-
-
-def _clear(staging: Path) -> None:
-    shutil.rmtree(staging, ignore_errors=True)
-    if staging.parent.is_dir():
-        sync_folder(staging.parent)
-
-
-_RUNNING: set[Path] = set()
-_GUARD = threading.Lock()
-
-
-@contextmanager
-def _alone(staging: Path) -> Iterator[None]:
-    """Keep a second import of the same out."""
-    with _GUARD:
-        if staging in _RUNNING:
-            raise AgentBusy("The same import is running. Wait for it, or stop it.")
-        _RUNNING.add(staging)
-    try:
-        yield
-    finally:
-        with _GUARD:
-            _RUNNING.discard(staging)

@@ -14,8 +14,9 @@ from memgpt_core import folders
 from memgpt_core.home import Home
 from memgpt_core.interchange import letta
 from memgpt_core.interchange.bundle import AlreadyHere, import_bundle
-from memgpt_core.interchange.importing import Report, Unfinished, import_conversations, unfinished
-from memgpt_core.interchange.importing import discard as discard_import
+from memgpt_core.interchange.halfway import Unfinished, unfinished
+from memgpt_core.interchange.halfway import discard as discard_import
+from memgpt_core.interchange.importing import Report, import_conversations
 from memgpt_core.interchange.looking import Found, kind_of, look, plural
 from memgpt_core.interchange.records import ImportRefused
 from memgpt_core.interchange.uploads import IMPORT, drop, is_upload, keep

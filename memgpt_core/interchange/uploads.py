@@ -12,7 +12,7 @@ from pathlib import Path
 
 from memgpt_core.errors import MemscopeError
 from memgpt_core.home import Home
-from memgpt_core.interchange.importing import unfinished
+from memgpt_core.interchange.halfway import unfinished
 
 IMPORT = "import"
 """The key under which an import goes on in `Home.jobs`: one at a time."""
