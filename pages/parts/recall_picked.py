@@ -1,11 +1,10 @@
 """What can be done to the messages that are selected, and the way back after a deletion."""
 
-from typing import Any
-
 import streamlit as st
 
+from memgpt_core.views.lanes import counted
 from memgpt_core.views.messages import effect_of_deleting
-from pages.parts import choices
+from pages.parts import choices, picked
 from pages.parts.frame import Here, attempt
 
 PAST = "Go back to live to edit"
@@ -13,17 +12,17 @@ PAST = "Go back to live to edit"
 
 def draw(here: Here) -> None:
     """The bar of the selection, while there is one, and of the last deletion."""
-    _undo(here)
     agent = here.ws.agent_id
+    picked.draw_undo(here, choices.messages_undo(agent), "message", here.ws.edits.restore_messages)
     held = choices.messages_picked(agent)
-    picked = list(st.session_state.get(held, ()))
-    if not picked:
+    ids = list(st.session_state.get(held, ()))
+    if not ids:
         return
     past = here.at is not None
     helped = PAST if past else None
     edits = here.ws.edits
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="picked"):
-        st.markdown(f"**{len(picked):,} selected**", width="content")
+        st.markdown(f"**{len(ids):,} selected**", width="content")
         for label, icon, helps, action, options in (
             ("Bring back", "undo", "Give each a new place at the end of the queue", edits.requeue, {}),
             ("Pin", "keep", "Keep each in the window through every flush", edits.pin, {}),
@@ -35,27 +34,29 @@ def draw(here: Here) -> None:
                 icon=f":material/{icon}:",
                 disabled=past,
                 help=helped or helps,
-                on_click=_do,
-                args=(held, action, picked),
+                on_click=picked.do,
+                args=(held, action, ids),
                 kwargs=options,
             )
         with st.popover("Copy to archival", icon=":material/inventory_2:", disabled=past, help=helped):
             tags = st.text_input("Tags (with commas between them)", key=f"bulk-tags:{agent}")
-            st.button("Copy", key="bulk:copy", type="primary", on_click=copy, args=(here, picked, tags))
+            st.button("Copy", key="bulk:copy", type="primary", on_click=copy, args=(here, ids, tags))
         with st.popover("Delete", icon=":material/delete:", disabled=past, help=helped):
-            st.markdown(f"Delete {len(picked):,} messages? Neither you nor the agent finds them then. You can undo it.")
-            st.markdown(effect_of_deleting(here.ws.state(), picked))
-            st.button("Delete them", key="bulk:delete", type="primary", on_click=_delete, args=(here, held, picked))
+            st.markdown(
+                f"Delete {counted(len(ids), 'message')}? Neither you nor the agent finds them then. You can undo it."
+            )
+            st.markdown(effect_of_deleting(here.ws.state(), ids))
+            st.button("Delete them", key="bulk:delete", type="primary", on_click=_delete, args=(here, held, ids))
         st.button(
             "Restore",
             key="bulk:restore",
             icon=":material/restore_from_trash:",
             disabled=past or st.query_params.get("where") != "deleted",
             help=helped or "For deleted messages: choose *Deleted* above",
-            on_click=_do,
-            args=(held, edits.restore_messages, picked),
+            on_click=picked.do,
+            args=(held, edits.restore_messages, ids),
         )
-        st.button("Clear the selection", key="bulk:clear", type="tertiary", on_click=_forget, args=(held,))
+        st.button("Clear the selection", key="bulk:clear", type="tertiary", on_click=picked.forget, args=(held,))
 
 
 def delete(here: Here, ids: list[str]) -> bool:
@@ -80,33 +81,6 @@ def copy(here: Here, ids: list[str], tags: str) -> None:
         choices.say(f"{what} in archival storage now, too: {shown}.")
 
 
-def _undo(here: Here) -> None:
-    held = choices.messages_undo(here.ws.agent_id)
-    gone = st.session_state.get(held, ())
-    if not gone or here.at is not None:
-        return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="undo"):
-        what = gone[0] if len(gone) == 1 else f"{len(gone):,} messages"
-        st.markdown(f":material/delete: Deleted {what}.", width="content")
-        st.button(
-            "Undo",
-            key="undo-delete",
-            icon=":material/undo:",
-            on_click=_do,
-            args=(held, here.ws.edits.restore_messages, list(gone)),
-        )
-        st.button("Dismiss", key="undo-dismiss", type="tertiary", on_click=_forget, args=(held,))
-
-
-def _do(held: str, action: Any, ids: list[str], **options: Any) -> None:
-    if attempt(action, ids, **options):
-        _forget(held)
-
-
 def _delete(here: Here, held: str, ids: list[str]) -> None:
     if delete(here, ids):
-        _forget(held)
-
-
-def _forget(held: str) -> None:
-    st.session_state.pop(held, None)
+        picked.forget(held)
