@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from memgpt_core.documents.library import Document, SectionRow
-from memgpt_core.documents.splitting import PASSAGE_TOKENS
+from memgpt_core.documents.library import PAGE_SHARE, Document, SectionRow, page_with, passages_a_page
 from memgpt_core.errors import DocumentMissing
 from memgpt_core.events import ArchivalSearched, Measured
 from memgpt_core.memory_functions import MAX_PAGE, FunctionFailed, Memory, Returned, excerpt
@@ -19,9 +18,6 @@ from memgpt_core.state import State
 ABOUT_CHARS = 160
 FOUND_CHARS = 320
 """How much of a hit is shown: enough to choose by; the rest is on the page it opens."""
-
-PAGE_SHARE = 0.15
-"""How much of what a prompt may fill one page of a document, or of a list, takes."""
 
 CHARS_PER_TOKEN = 3.5
 
@@ -68,7 +64,7 @@ def document_outline(memory: Memory, document: str, within: str = "", page: int 
     if not wanted:
         raise FunctionFailed(f"No section of {one.name} stands under '{within}'. Leave `within` empty to see all.")
     state = memory.state()
-    entries = _outlined(wanted, _passages_a_page(state), grouped=not within.strip())
+    entries = _outlined(wanted, passages_a_page(state.settings.limit_tokens), grouped=not within.strip())
     return Returned(_listed(state, entries, page, f"parts of {one.name}"))
 
 
@@ -80,7 +76,7 @@ def document_open(memory: Memory, document: str, page: int = 1) -> Returned:
         page: which page, from 1
     """
     shelf, one, state = memory.search.documents, _found(memory, document), memory.state()
-    pages, per_page = _pages(state, one), _passages_a_page(state)
+    pages, per_page = _pages(state, one), passages_a_page(state.settings.limit_tokens)
     if not 1 <= page <= pages:
         raise FunctionFailed(f"{one.name} has pages 1 to {pages}.")
     try:
@@ -143,13 +139,8 @@ def _found(memory: Memory, wanted: str) -> Document:
     raise FunctionFailed(f"{what}. Documents: {names}. See document_list.")
 
 
-def _passages_a_page(state: State) -> int:
-    """How many passages make a page: what suits the window, whatever they hold."""
-    return max(1, int(PAGE_SHARE * state.settings.limit_tokens / PASSAGE_TOKENS))
-
-
 def _pages(state: State, one: Document) -> int:
-    return -(-one.passages // _passages_a_page(state))
+    return -(-one.passages // passages_a_page(state.settings.limit_tokens))
 
 
 def _outlined(sections: Sequence[SectionRow], per_page: int, *, grouped: bool) -> list[dict[str, Any]]:
@@ -194,7 +185,7 @@ def _hit(memory: Memory, row: dict[str, Any], query: str) -> dict[str, Any]:
         place = shelf.place(one, row["id"]) if one else None
         if one and place:
             slices = shelf.manifest(one).passages
-            found["opens"] = 1 + (place.number - 1) // _passages_a_page(memory.state())
+            found["opens"] = page_with(place.number, memory.state().settings.limit_tokens)
             found |= _where(place)
             if place.number > 1:
                 found["before"] = slices[place.number - 2].id(one.seq)

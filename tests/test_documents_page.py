@@ -17,6 +17,7 @@ from memgpt_core.settings import AgentSettings
 from memgpt_core.views import documents as words
 from memgpt_core.workspace import Workspace
 from pages.parts import documents_add, documents_run
+from tests.document_builder import pdf
 from tests.engine import PATIENCE_S, until
 from tests.screens import html
 
@@ -209,6 +210,9 @@ def test_what_is_said_of_documents() -> None:
     assert words.outcome_text({"updated": 1}, 1, 2) == "Of 1 file: 1 updated; 1 passage new, 2 gone."
     assert words.runs_text([9, 2, 3, 3, 1]) == "passages 1 to 3, 9"
     assert words.passages_text(7, 1) == "passage 7"
+    assert words.pages_text([12, 12]) == "page 12"
+    assert words.pages_text([4, 3, 9]) == "pages 3 to 4, 9"
+    assert words.pages_text([]) == ""
     assert words.call_text("document_open", {"document": "d1", "page": 1685}) == "Opened page 1,685"
     assert words.call_text("document_search", {"query": "tea", "page": 2}) == "Searched “tea”, page 2"
     assert words.call_text("", {}) == "Brought back"
@@ -356,7 +360,8 @@ def test_a_passage_of_a_document_shows_its_place_and_its_neighbours(home: Home, 
     taken(home, ws, folder)
     rows = ws.documents.passages(ws.documents.named("notes/islands.md").id, 1, 3)
     app = page(ws, "archival", passage=rows[1]["id"])
-    assert "passage 2 of 12 · Flat › Boats of Flat" in html(app)
+    assert 'passage 2 of 12, <span title="document_open shows it' in html(app)
+    assert ">page 1 as the agent opens it</span> · Flat › Boats of Flat" in html(app)
     assert "Came with the document “notes/islands.md”" in html(app)
     assert f"passage={rows[1]['id']}" in links(app)["Read on in the document"]
     app = press(app, "neighbour:After")
@@ -367,6 +372,33 @@ def test_a_passage_of_a_document_shows_its_place_and_its_neighbours(home: Home, 
     assert app.button(key="neighbour:Before").disabled
     ws.documents.remove(ws.documents.named("notes/islands.md").id)
     assert "of a document that has been removed" in said(page(ws, "archival", passage=rows[1]["id"]))
+
+
+def test_a_hit_says_in_which_document_and_on_which_page_it_is(home: Home, ws: Workspace, folder: Path) -> None:
+    told = "The keeper cleaned the oil lamp, wound the clock and wrote down which ships had passed. " * 9
+    (folder / "lamps.pdf").write_bytes(pdf([[told], ["The heron stood on the pier.", told], [told]]))
+    taken(home, ws, folder)
+    lamps, islands = (ws.documents.named(f"notes/{name}") for name in ("lamps.pdf", "islands.md"))
+    heron = ws.archival("heron").hits[0].id
+    place = ws.documents.place_of(heron)
+    assert (place.number, place.page) == (2, 2)
+    printed = f"in <b>notes/lamps.pdf</b>, passage 2 of {lamps.passages}, page 2"
+    app = page(ws, "archival", q="heron", why=heron)
+    assert html(app).count(printed) == 2, "under the hit, and under why"
+    ferryman = ws.documents.passages(islands.id, 2, 1)[0]["id"]
+    app = page(ws, "archival", q="heron", why=ferryman)
+    assert "<b>notes/islands.md</b>, passage 2 of 12, <span" in html(app).split(f"<b>{ferryman} is not found.</b>")[1]
+    assert printed in html(page(ws, "archival"))
+    # A search of the agent, long ago: its hit stands where it stood then, though the file has gone since.
+    ws.send("What does the document say about the heron?")
+    assert ws.wait_idle(PATIENCE_S)
+    searched = next(e.seq for e in reversed(ws.events(1)) if e.kind == "archival_searched")
+    assert "passage 2, page 2 " in html(page(ws, document=lamps.id, side="read"))
+    (folder / "lamps.pdf").unlink()
+    taken(home, ws, folder, remove_gone=True)
+    app = press(page(ws, "archival", view="searches"), f"again:{searched}:today")
+    assert printed in html(app)
+    assert ws.documents.places([heron, "p1", "m1", ferryman]) == {ferryman: ws.documents.place_of(ferryman)}
 
 
 def test_names_and_texts_of_documents_are_shown_as_text(home: Home, ws: Workspace, folder: Path) -> None:

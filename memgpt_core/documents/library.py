@@ -4,14 +4,16 @@ Rows say which versions stood when; what is inside a version is read from its ma
 a time. Does not read files of people (`intake`), does not search and does not draw.
 """
 
+import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from memgpt_core.documents.manifest import Manifest
+from memgpt_core.documents.splitting import PASSAGE_TOKENS
 from memgpt_core.errors import DocumentMissing
 from memgpt_core.ids import seq_of
 from memgpt_core.project import Files
@@ -19,6 +21,9 @@ from memgpt_core.rows import Row
 from memgpt_core.stores.documents import ColdStorage
 
 Rows = Callable[[str, Any], list[Row]]
+
+PAGE_SHARE = 0.15
+"""How much of what a prompt may fill one page of a document, or of a list, takes."""
 
 TEXT_CHARS_MOST = 400_000
 """The most of a document's text that is read at once."""
@@ -299,6 +304,28 @@ class Library(Manifests):
         document = self.get(rows[0]["document"], at) if rows else None
         return self.place(document, passage) if document else None
 
+    def places(self, passages: Iterable[str], at: int | None = None) -> dict[str, Place]:
+        """Where some passages stand, each document looked into once.
+
+        Left out are those of no document, of one that does not stand, and of one whose manifest is missing.
+        """
+        inside = [id for id in passages if "." in id]
+        if not inside:
+            return {}
+        rows = self._query(
+            "SELECT DISTINCT document, id FROM passages WHERE id IN (SELECT unnest($ids)) AND seq_from >= $born "
+            "ORDER BY document",
+            {"ids": inside, "born": min(map(seq_of, inside))},
+        )
+        of = list({row["document"] for row in rows})
+        documents = {one.id: one for one in self._select("id IN (SELECT unnest($of))", {"of": of}, at)}
+        found = {}
+        for row in rows:
+            with contextlib.suppress(DocumentMissing):
+                if (one := documents.get(row["document"])) and (place := self.place(one, row["id"])):
+                    found[row["id"]] = place
+        return found
+
     # --- inside ---------------------------------------------------------------------------------------------
 
     def _select(self, where: str, params: Mapping[str, Any], at: int | None) -> list[Document]:
@@ -315,6 +342,16 @@ class Library(Manifests):
             {"ids": list(ids), "n": _NOW if at is None else at},
         )
         return {row["id"]: row for row in rows}
+
+
+def passages_a_page(limit_tokens: int) -> int:
+    """How many passages make a page for an agent whose prompt may have so many tokens, whatever the passages hold."""
+    return max(1, int(PAGE_SHARE * limit_tokens / PASSAGE_TOKENS))
+
+
+def page_with(number: int, limit_tokens: int) -> int:
+    """The page on which such an agent reads a document's passage of that number, both from 1."""
+    return 1 + (number - 1) // passages_a_page(limit_tokens)
 
 
 def by_name(document: Document) -> tuple[str, str]:

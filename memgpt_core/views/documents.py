@@ -63,6 +63,13 @@ def place_text(number: int, of: int, page: int | None) -> str:
     return f"passage {number:,} of {of:,}" + (f", page {page:,}" if page is not None else "")
 
 
+def pages_text(pages: Iterable[int]) -> str:
+    """Some pages by their numbers, those that follow each other as one run; empty for none."""
+    runs = _runs(pages)
+    one = len(runs) == 1 and "to" not in runs[0]
+    return f"page{'' if one else 's'} {', '.join(runs)}" if runs else ""
+
+
 def passages_text(first: int, passages: int) -> str:
     """The numbers of some passages that follow each other."""
     return runs_text(range(first, first + passages))
@@ -70,15 +77,19 @@ def passages_text(first: int, passages: int) -> str:
 
 def runs_text(numbers: Iterable[int]) -> str:
     """Some passages by their numbers, those that follow each other as one run."""
+    runs = _runs(numbers)
+    one = len(runs) == 1 and "to" not in runs[0]
+    return f"passage{'' if one else 's'} {', '.join(runs)}"
+
+
+def _runs(numbers: Iterable[int]) -> list[str]:
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    said = [f"{first:,}" if first == last else f"{first:,} to {last:,}" for first, last in runs]
-    one = len(runs) == 1 and runs[0][0] == runs[0][1]
-    return f"passage{'' if one else 's'} {', '.join(said)}"
+    return [f"{first:,}" if first == last else f"{first:,} to {last:,}" for first, last in runs]
 
 
 def call_text(name: str, arguments: Mapping[str, Any] | str) -> str:

@@ -5,12 +5,13 @@ from typing import Any
 import streamlit as st
 
 from memgpt_core.errors import DocumentMissing
-from memgpt_core.views.documents import place_text, trail, untitled
+from memgpt_core.views.documents import untitled
 from memgpt_core.views.log_rows import one_line
 from memgpt_core.views.passages import visible
 from pages.parts import address
 from pages.parts.archival_rows import link
 from pages.parts.frame import Here
+from pages.parts.hit_places import in_document
 from pages.parts.markup import chip, escape, wrap
 
 NEIGHBOUR_CHARS = 220
@@ -32,13 +33,11 @@ def draw(here: Here, row: dict[str, Any]) -> None:
             st.caption("It is of a document that has been removed, or that has changed since and reads otherwise here.")
             link(ws, "pages/documents.py", "The document", "library_books", at=here.at, document=row["document"])
             return
-        path = trail([visible(part) for part in place.title_path])
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.html(
                 wrap(
                     f'<div class="ms-line" style="padding:0">{chip("cold")}<div><b>{escape(visible(place.name))}</b> '
-                    f'<span class="soft">{place_text(place.number, place.passages, place.page)}'
-                    f"{' · ' if path else ''}{escape(path)}</span></div></div>"
+                    f'<span class="soft">{in_document(here, place)}</span></div></div>'
                 )
             )
             link(

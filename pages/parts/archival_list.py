@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from memgpt_core import passages
+from memgpt_core.documents.library import Place
 from memgpt_core.events import Hit
 from memgpt_core.passages import Embedding
 from memgpt_core.ranking import Weights
@@ -12,7 +13,7 @@ from memgpt_core.search import WhyNot
 from memgpt_core.views.blocks import AUTHORS
 from memgpt_core.views.hits import age, formula, measured, split
 from memgpt_core.views.passages import EXCERPT_CHARS, Piece, excerpt, visible
-from pages.parts import address, archival_asked, archival_rows, choices, export, hits, pager
+from pages.parts import address, archival_asked, archival_rows, choices, export, hit_places, hits, pager
 from pages.parts.archival_asked import Asked
 from pages.parts.frame import Here
 from pages.parts.hits import NEAR_SHOWN, SCORE_MOST
@@ -23,7 +24,8 @@ SIZE = 15
 HITS_MOST = 400
 
 STYLE = """<style>
-.ms-passage{border-left:0}.ms-passage .ms-text{max-height:7.5rem;unicode-bidi:isolate}
+.ms-passage{border-left:0}.ms-where{overflow-wrap:anywhere;unicode-bidi:isolate}
+.ms-passage .ms-text{max-height:7.5rem;unicode-bidi:isolate}
 .ms-open{box-shadow:inset 3px 0 0 light-dark(#4f7f2b,#8cbc62);padding-left:.5rem}
 </style>"""
 
@@ -77,8 +79,9 @@ def _all(here: Here, asked: Asked) -> None:
             count=total,
         )
     marks = archival_rows.embedded(here, rows)
+    places = here.ws.documents.places([row["id"] for row in rows], here.seq)
     for row in rows:
-        _card(here, asked, row, excerpt(row["text"], ""), marks[row["id"]], "")
+        _card(here, asked, row, excerpt(row["text"], ""), marks[row["id"]], places.get(row["id"]))
 
 
 def _hits(here: Here, asked: Asked) -> None:
@@ -128,7 +131,15 @@ def _hits(here: Here, asked: Asked) -> None:
             _hit_cards(here, asked, near[:NEAR_SHOWN], weigh)
             if len(near) > NEAR_SHOWN:
                 st.caption(f"The nearest {NEAR_SHOWN} of {len(near):,} are shown; lower the threshold for more.")
-    hits.ask_why(here, "archival", asked.why, "p12", "archival", lambda id: why_not(here, asked, id))
+    hits.ask_why(
+        here,
+        "archival",
+        asked.why,
+        "p12",
+        "archival",
+        lambda id: why_not(here, asked, id),
+        where=lambda id: hit_places.lines(here, [id]).get(id, ""),
+    )
 
 
 def why_not(here: Here, asked: Asked, id: str) -> WhyNot:
@@ -157,11 +168,27 @@ def _threshold(asked: Asked) -> None:
 
 def _hit_rows(here: Here, found: tuple[Hit, ...]) -> list[dict[str, Any]]:
     rows = {row["id"]: row for row in rows_of(here, [hit.id for hit in found])}
+    places = here.ws.documents.places(rows, here.seq)
+    names = ("at", "session", "turn", "step", "tags", "source", "text")
     return [
-        {"place": place, **hit.model_dump(), **{name: rows[hit.id][name] for name in ("at", "tags", "source", "text")}}
+        {
+            "place": place,
+            **hit.model_dump(),
+            **{name: rows[hit.id][name] for name in names},
+            **_stands(places.get(hit.id)),
+        }
         for place, hit in enumerate(found, 1)
         if hit.id in rows
     ]
+
+
+def _stands(place: Place | None) -> dict[str, Any]:
+    return {
+        "document": place.document if place else "",
+        "passage_number": place.number if place else None,
+        "page": place.page if place else None,
+        "under": list(place.title_path) if place else [],
+    }
 
 
 def _hit_cards(here: Here, asked: Asked, found: list[tuple[int, Hit]], weigh: Weights) -> None:
@@ -175,14 +202,23 @@ def _hit_cards(here: Here, asked: Asked, found: list[tuple[int, Hit]], weigh: We
     )
     rows = {row["id"]: row for row in there}
     marks = archival_rows.embedded(here, there)
+    places = here.ws.documents.places(rows, here.seq)
     for place, hit in found:
         if hit.id in rows:
             row, under = rows[hit.id], measured(hit, asked.by) < asked.least
             lines = hits.scored(place, hit, weigh, "archival", " · under the threshold" if under else "")
-            _card(here, asked, row, excerpt(row["text"], asked.query), marks[hit.id], lines)
+            _card(here, asked, row, excerpt(row["text"], asked.query), marks[hit.id], places.get(hit.id), lines)
 
 
-def _card(here: Here, asked: Asked, row: dict[str, Any], text: list[Piece], mark: Embedding, score: str) -> None:
+def _card(
+    here: Here,
+    asked: Asked,
+    row: dict[str, Any],
+    text: list[Piece],
+    mark: Embedding,
+    place: Place | None,
+    score: str = "",
+) -> None:
     id = row["id"]
     opened = " ms-open" if asked.passage == id else ""
     badge = ""
@@ -190,15 +226,16 @@ def _card(here: Here, asked: Asked, row: dict[str, Any], text: list[Piece], mark
         short, says = _BADGES[mark]
         badge = f' <span class="ms-tag bad" title="{escape(says)}">{short}</span>'
     tags = "".join(f' <span class="ms-tag">{escape(visible(tag))}</span>' for tag in row["tags"])
-    source = f" · from {escape(visible(row['source']))}" if row["source"] not in ("", row["author"]) else ""
+    where = hit_places.of_passage(here, row, place)
+    source = f'<div class="soft ms-where">{where}</div>' if where else ""
     at = row["at"]
     more = f" · {row['chars']:,} characters" if row["chars"] > EXCERPT_CHARS else ""
     head = (
         f"<div><b>{id}</b> "
         f'<span class="soft" title="{at:%Y-%m-%d %H:%M:%S} UTC">{at.astimezone(here.zone):%d %b %Y %H:%M}</span>'
         f'<span class="soft"> · {age(at, here.state.at)} · session {row["session"]}, turn {row["turn"]}, step '
-        f"{row['step']} · by {AUTHORS.get(row['author'], '')}{source}{more}</span>"
-        f"{tags}{badge}</div>"
+        f"{row['step']} · by {AUTHORS.get(row['author'], '')}{more}</span>"
+        f"{tags}{badge}</div>{source}"
     )
     body = "".join(f"<mark>{escape(visible(p.text))}</mark>" if p.hit else escape(visible(p.text)) for p in text)
     box = f'<div class="ms-text ms-archival" dir="auto">{body}</div>'

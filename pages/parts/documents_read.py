@@ -7,7 +7,7 @@ import streamlit as st
 
 from memgpt_core.documents.library import Document
 from memgpt_core.ids import seq_of
-from memgpt_core.views.documents import call_text, counted, passages_text, runs_text, trail
+from memgpt_core.views.documents import call_text, counted, pages_text, passages_text, runs_text, trail
 from memgpt_core.views.passages import SHOWN_CHARS, visible
 from pages.parts import documents_rows
 from pages.parts.agents_table import size_text
@@ -123,11 +123,13 @@ def _read(here: Here, asked: Asked, one: Document) -> None:
         what = call_text(getattr(event, "name", ""), getattr(event, "arguments", {}))
         gone = len(row["items"]) - len(numbers)
         which = [runs_text(numbers)] if numbers else []
+        which += [pages_text(place.page for place in places if place and place.page is not None)]
         which += [f"{counted(gone, 'passage')} of an earlier version"] if gone else []
+        which = [part for part in which if part]
         now = ' <span class="ms-tag">in the window now</span>' if row["now"] else ""
         st.html(
             wrap(
-                f'<div style="overflow-wrap:anywhere"><b>{escape(visible(what))}</b> {" and ".join(which)} '
+                f'<div style="overflow-wrap:anywhere"><b>{escape(visible(what))}</b> {", ".join(which)} '
                 f'<span class="soft">turn {row["turn"]}, event {row["last"]:,}</span>{now}</div>'
             )
         )

@@ -66,22 +66,33 @@ def each(hit: Hit, when: str = "") -> str:
     )
 
 
-def why(found: WhyNot, weigh: Weights, tier: str) -> None:
-    """Where an item ranks in the search that is shown, and what keeps it off the page."""
+def why(found: WhyNot, weigh: Weights, tier: str, where: str = "") -> None:
+    """Where an item ranks in the search that is shown, and what keeps it off the page; `where` it stands, as HTML."""
     id = escape(visible(found.id[:ID_CHARS]))
     if found.place:
-        where = found.why or f"It is hit {found.place:,}, on the page that is shown."
-        said = f'<b>{id}</b> {escape(where)} <span class="soft">{found.total:,} match.</span>'
+        page = found.why or f"It is hit {found.place:,}, on the page that is shown."
+        said = f'<b>{id}</b> {escape(page)} <span class="soft">{found.total:,} match.</span>'
     else:
         said = f"<b>{id} is not found.</b> {escape(found.why)}"
-    lines = f"<div>{said}</div>"
+    lines = f"<div>{said}</div>" + (f'<div class="soft">{where}</div>' if where else "")
     if found.hit is not None:
         lines += scored(found.place, found.hit, weigh, tier) if found.place else each(found.hit)
     st.html(wrap(f'<div class="ms-why ms-{tier}" role="note">{lines}</div>'))
 
 
-def ask_why(here: Here, page: str, asked: str, example: str, tier: str, answer: Callable[[str], WhyNot]) -> None:
-    """The field for the id of an item that was not found, and the answer; `page` is the one in the address."""
+def ask_why(
+    here: Here,
+    page: str,
+    asked: str,
+    example: str,
+    tier: str,
+    answer: Callable[[str], WhyNot],
+    where: Callable[[str], str],
+) -> None:
+    """The field for the id of an item that was not found, and the answer with where the item stands, as HTML.
+
+    `page` is the one in the address.
+    """
     st.text_input(
         "Why was one not found? Type its id",
         placeholder=f"for example {example}",
@@ -92,4 +103,4 @@ def ask_why(here: Here, page: str, asked: str, example: str, tier: str, answer: 
         **address.field(f"{page}:why", asked[:ID_CHARS]),
     )
     if id := asked.strip().lower():
-        why(answer(id), here.ws.projections.weights, tier)
+        why(answer(id), here.ws.projections.weights, tier, where(id))

@@ -10,7 +10,7 @@ from memgpt_core.search import Found
 from memgpt_core.views.passages import pieces, visible
 from memgpt_core.views.past_searches import Comparison, Place, compare
 from memgpt_core.workspace import Workspace
-from pages.parts import address, choices, export, hits, moment, pager
+from pages.parts import address, choices, export, hit_places, hits, moment, pager
 from pages.parts.frame import Here
 from pages.parts.markup import escape, wrap
 from pages.parts.recall_list import marked, when
@@ -137,14 +137,16 @@ def _again(here: Here, storage: Storage, event: Any, got: tuple[Hit, ...], *, th
 def _places(
     here: Here, storage: Storage, event: Any, both: Comparison, then: Mapping[str, Hit], now: Mapping[str, Hit]
 ) -> None:
-    texts = storage.texts(here.ws, [place.id for place in both.places])
+    ids = [place.id for place in both.places]
+    texts, where = storage.texts(here.ws, ids), hit_places.lines(here, ids, event.seq)
     for place in both.places:
         with st.container(horizontal=True, wrap=False, gap="small", vertical_alignment="top"):
             said = marked(pieces(texts.get(place.id, ""), event.query))
             st.html(
                 wrap(
                     f'<div><b title="{_SAYS[place.what]}">{_MARKS[place.what]}</b> <b>{escape(place.id)}</b> '
-                    f'<span class="num">{_told(place)}</span></div>{_each(then.get(place.id), now.get(place.id))}'
+                    f'<span class="num">{_told(place)}</span></div>'
+                    f'<div class="soft">{where.get(place.id, "")}</div>{_each(then.get(place.id), now.get(place.id))}'
                     f'<div class="ms-said short soft">{said}</div>'
                 )
             )

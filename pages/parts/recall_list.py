@@ -12,7 +12,7 @@ from memgpt_core.views.hits import age, formula, near_misses
 from memgpt_core.views.messages import ROLES, hits_found, speaker, whereabouts
 from memgpt_core.views.messages import hits as stretches
 from memgpt_core.views.passages import Piece, pieces, visible
-from pages.parts import address, choices, export, hits, pager, recall_asked, recall_rows
+from pages.parts import address, choices, export, hit_places, hits, pager, recall_asked, recall_rows
 from pages.parts.frame import Here
 from pages.parts.markup import chip, escape, wrap
 from pages.parts.recall_asked import Asked
@@ -46,7 +46,15 @@ def draw(here: Here, asked: Asked) -> None:
         _empty(here, wanted)
     if asked.ranked and wanted.where != "deleted":
         _near(here, asked)
-        hits.ask_why(here, "recall", asked.why, "m12", "recall", lambda id: why_not(here, asked, id))
+        hits.ask_why(
+            here,
+            "recall",
+            asked.why,
+            "m12",
+            "recall",
+            lambda id: why_not(here, asked, id),
+            where=lambda id: hit_places.lines(here, [id]).get(id, ""),
+        )
 
 
 def why_not(here: Here, asked: Asked, id: str) -> WhyNot:
