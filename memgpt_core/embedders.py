@@ -93,6 +93,11 @@ class Embedders:
         """(query vectors on the disk, their bytes)."""
         return self._queries.size() if self._queries else (0, 0)
 
+    @property
+    def kept_queries_most(self) -> int:
+        """How many bytes of query vectors are kept at most."""
+        return self._queries.bytes_most if self._queries else 0
+
     def _switch(self, batching: bool, query_cache: bool) -> None:
         with self._lock:
             self._batching = batching

@@ -26,6 +26,7 @@ from memgpt_core.cards import AgentCard, Cards, Sample, card_of
 from memgpt_core.connection import Connection
 from memgpt_core.embedders import Embedders
 from memgpt_core.errors import AgentBusy, AgentNotFound, HomeBusy, MemscopeError
+from memgpt_core.following import WriteBehind
 from memgpt_core.forking import make_fork
 from memgpt_core.jobs import Jobs
 from memgpt_core.journal import Journal, utc_now
@@ -84,6 +85,7 @@ class Home:
         self._cards = Cards()
         self._vectors = VectorStore(path / "vectors.duckdb")
         self.embedders = Embedders(path / "embedding.json", self._vectors.queries)
+        self.write_behind = WriteBehind(path / "following.json")
         self._closed = threading.Event()
         if timer:
             threading.Thread(target=self._run_timer, name="timer", daemon=True).start()
@@ -253,6 +255,7 @@ class Home:
                 connection=self.connection,
                 cold=self._cold,
                 embedders=self.embedders,
+                behind=self.write_behind,
             )
             self._asides[folder.name] = workspace
             yield workspace
@@ -379,6 +382,7 @@ class Home:
                     connection=self.connection,
                     cold=self._cold,
                     embedders=self.embedders,
+                    behind=self.write_behind,
                 )
             return self._open[agent_id]
 

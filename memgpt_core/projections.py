@@ -22,6 +22,7 @@ from memgpt_core.documents.manifest import nothing_kept
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.errors import MemscopeError, StoreBroken
 from memgpt_core.events import Event
+from memgpt_core.following import Following, Whose, WriteBehind
 from memgpt_core.hot import HotTier
 from memgpt_core.indexing import Indexing
 from memgpt_core.project import Change, project
@@ -127,11 +128,13 @@ class Projections:
         documents: ColdStorage | None = None,
         renewed: Callable[[], Embedder | None] = lambda: None,
         vectors_mb: int | None = None,
+        behind: WriteBehind | None = None,
     ) -> None:
         """Open the stores in `folder`.
 
         `documents` is the home's cold storage, for what the log names of it. `renewed` gives the embedder as its server
         has it now: its vectors may have another size than before. `vectors_mb` is what vectors may take of RAM.
+        `behind` is the home's switch.
         """
         self.folder = folder
         self.documents = documents
@@ -145,6 +148,8 @@ class Projections:
         self._taken_from = self._last_seq
         self._touched: dict[str, int] = {}
         self._vectors_mb = vectors_mb
+        self._behind = behind or WriteBehind()
+        self.following = Following()
         self._finding = self._find_with(embedder)
         self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
         self.reembedding = Reembedding(self.reembed)
@@ -186,12 +191,17 @@ class Projections:
     # --- what the journal calls ---------------------------------------------------------------------
 
     def take(self, before: State, event: Event) -> None:
-        """An event was committed: remember its row changes. Touches no disk."""
+        """An event was committed: remember its row changes. Touches no disk, unless the home wants no write-behind."""
         changes = project(before, event)
         with self._pending_lock:
             self._pending.append((event.seq, changes))
             self._last_seq = event.seq
             self._touched.update((change.table, event.seq) for change in changes)
+        if not self._behind.on:
+            with self.following.spent("commit"):
+                if not self.flush(whose="commit"):
+                    self._work.set()
+            return
         self._work.set()
         if len(self._pending) >= DRAIN_AT:
             self._hurry.set()
@@ -462,9 +472,9 @@ class Projections:
 
     # --- following the log --------------------------------------------------------------------------
 
-    def flush(self) -> bool:
+    def flush(self, *, whose: Whose = "thread") -> bool:
         """Let every store take all that was committed, now; whether all of them could."""
-        self._drain()
+        self._drain(whose)
         with self._indexing:
             self._attempt("vectors", self._embed)
             self._attempt("index", lambda: self._index.follow(self._rows.position, self.not_embedded()))
@@ -539,12 +549,14 @@ class Projections:
         """Whether surely no row of a table began or ended since event `after`: nothing need be asked of the rows."""
         return after >= max(self._taken_from, self._touched.get(table, 0))
 
-    def _drain(self) -> None:
+    def _drain(self, whose: Whose = "reader") -> None:
         with self._draining:
             with self._pending_lock:
                 batch = self._pending[:]
             if batch:
+                started = time.perf_counter()
                 self._attempt("rows", lambda: self._take(batch))
+                self.following.took(whose, len(batch), time.perf_counter() - started)
 
     def _take(self, batch: list[tuple[int, list[Change]]]) -> None:
         self._rows.take(batch)
@@ -627,8 +639,12 @@ class Projections:
             self._work.set()
             self._hurry.set()
             return scan(self._select, scope._replace(n=position if at is None else at), query, page, page_size)
+        started = time.perf_counter()
         position, how = self._held(finding, query, how)
-        return finding.search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
+        found = finding.search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
+        if query.strip():
+            self.following.searched(time.perf_counter() - started, approximate="approximate" in found.mode)
+        return found
 
     def _held(self, finding: _Finding, query: str, how: How) -> tuple[int, How]:
         """Have all that was committed held for a search: (the last event, how to search with what is held)."""
@@ -656,8 +672,12 @@ class Projections:
             self._hurry.wait(FLUSH_EVERY_S)
             self._hurry.clear()
             self._work.clear()
-            if not self._closing.is_set() and not self.flush():
+            if not self._closing.is_set() and not self._follow_once():
                 self._rest()
+
+    def _follow_once(self) -> bool:
+        with self.following.spent("thread"):
+            return self.flush()
 
     def _rest(self) -> None:
         """Wait before a failed store is tried again; rows go on to be taken."""

@@ -211,7 +211,7 @@ class Similarity:
             if place != NONE:
                 hashes += matrix.add(place, _hashes(row["hash"], row["long"]))
         matrix.cover(int(np.searchsorted(matrix.versions.column("seq_from"), position, side="right")))
-        matrix.fill(self._vectors.get(self._embedder.name, self._embedder.dim, hashes))
+        matrix.fill(self._vectors.known(self._embedder.name, self._embedder.dim, hashes))
         matrix.position = position
 
     # --- embedding --------------------------------------------------------------------------------------------

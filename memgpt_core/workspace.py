@@ -32,6 +32,7 @@ from memgpt_core.events import (
     clean,
 )
 from memgpt_core.folders import DOCUMENTS, named
+from memgpt_core.following import WriteBehind
 from memgpt_core.forking import make_fork
 from memgpt_core.journal import Journal, utc_now
 from memgpt_core.llm.base import ChatModel
@@ -73,12 +74,13 @@ class Workspace:
         connection: Connection | None = None,
         cold: ColdStorage | None = None,
         embedders: Embedders | None = None,
+        behind: WriteBehind | None = None,
     ) -> None:
         """Open the agent in `folder`; a turn that a killed process left open is ended as interrupted.
 
         `cold` is the home's cold storage, where its documents are; without it, `documents/` of the home `folder` is
         in. `models` are the built-in ones by name; every other name is a model of the `connection`'s server.
-        `embedders` are the home's, shared by its agents.
+        `embedders` are the home's, shared by its agents, and so is the switch `behind`.
 
         Raises:
             OSError: there is no log, or it cannot be opened.
@@ -93,6 +95,7 @@ class Workspace:
         self._connection = connection
         self._means = Means(connection, embedders)
         self._vectors = vectors
+        self._behind = behind
         self._cold = cold or ColdStorage(folder.parent.parent / DOCUMENTS)
         self._answering = Answering(folder)
         self._succession: Succession | None = None
@@ -562,6 +565,7 @@ class Workspace:
             documents=self._cold,
             renewed=self._renewed_embedder,
             vectors_mb=settings.vectors_mb,
+            behind=self._behind,
         )
         projections.catch_up(self._open.states_from)
         if answers != embedder and (coming := self._means.embedder(embedder)) is not None:

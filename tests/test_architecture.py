@@ -102,6 +102,7 @@ FLOORS: dict[str, int] = {
             "reembedding",
             "embedders",
             "query_vectors",
+            "following",
             "succession",
             "tiering",
             "word_scan",

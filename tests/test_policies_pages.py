@@ -71,4 +71,12 @@ def test_what_was_placed_run_ahead_and_refused_is_shown(home: Home, monkeypatch:
     assert run["begun"]
     assert run["used"], "the demo model asks with the words of the question"
     assert f"{run['used']} right, {run['begun'] - run['used']} wasted" in shown
+    assert "Hot tier" in shown
+    assert "every search compares them all" in shown
+    sent = next(used.sent for used in home.embedders.used())
+    assert f">{max(0, sent.asked - sent.requests):,} of {sent.asked:,}" in shown
+    assert "Switched off now" not in shown
+    home.embedders.switch(batching=False, query_cache=False)
+    home.write_behind.switch(False)
+    assert page(ws, "pages/timeline.py").count("Switched off now") == 3
     assert not ws.verify()

@@ -31,7 +31,7 @@ _THIS = "WHERE model = ? AND dim = ? AND hash = ?"
 
 
 class Lookups(NamedTuple):
-    """Queries of one model that were looked up since the home was opened, and how many of them were there."""
+    """What was looked up of one model since the home was opened, and how much of it was there."""
 
     asked: int
     found: int
@@ -42,12 +42,13 @@ class QueryCache:
 
     Attributes:
         on: whether vectors are looked up and kept; what is there stays.
+        bytes_most: what is kept on the disk may take so much.
     """
 
     def __init__(self, path: Path, *, count_most: int = COUNT_MOST, bytes_most: int = BYTES_MOST) -> None:
         self.path = path
         self.on = True
-        self._count_most, self._bytes_most = count_most, bytes_most
+        self._count_most, self.bytes_most = count_most, bytes_most
         self._lock = threading.Lock()
         self._ram: OrderedDict[_Key, Vector] = OrderedDict()
         self._touched: dict[_Key, int] = {}
@@ -143,7 +144,7 @@ class QueryCache:
         self._touched.clear()
 
     def _make_room(self, db: sqlite3.Connection) -> None:
-        while self._count > self._count_most or self._bytes > self._bytes_most:
+        while self._count > self._count_most or self._bytes > self.bytes_most:
             model, dim, hash, size = db.execute(
                 "SELECT model, dim, hash, length(vector) FROM queries ORDER BY used LIMIT 1"
             ).fetchone()

@@ -6,6 +6,7 @@ disk is not handed out, it is asked for again.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memgpt_core.errors import StoreBroken
-from memgpt_core.stores.query_cache import QueryCache
+from memgpt_core.stores.query_cache import Lookups, QueryCache
 from memgpt_core.stores.recall import FAULTS, connect
 from memgpt_core.stores.seals import seal
 from memgpt_core.stores.seals import text_hash as text_hash
@@ -63,6 +64,8 @@ class VectorStore:
         self.queries = QueryCache(path.with_name("queries.sqlite"))
         self.rebuilt_because = ""
         self._write = threading.Lock()
+        self._asked: Counter[tuple[str, int]] = Counter()
+        self._found: Counter[tuple[str, int]] = Counter()
         try:
             self._con = self._open()
         except FAULTS as error:
@@ -77,6 +80,18 @@ class VectorStore:
                 if row.sealed and row.hash not in found:
                     found[row.hash] = np.frombuffer(row.blob, dtype="<f4")
         return found
+
+    def known(self, model: str, dim: int, hashes: Sequence[str]) -> dict[str, Vector]:
+        """As `get`, for texts that need a vector now: it is counted how many had one and need not be embedded."""
+        found = self.get(model, dim, hashes)
+        with self._write:
+            self._asked[model, dim] += len(set(hashes))
+            self._found[model, dim] += len(found)
+        return found
+
+    def lookups(self, model: str, dim: int) -> Lookups:
+        """How many texts needed a vector of this model since the home was opened, and how many of them had one."""
+        return Lookups(self._asked[model, dim], self._found[model, dim])
 
     def spaces(self, hashes: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
         """By hash, every (model, dimension) that the text has a vector of."""

@@ -43,9 +43,9 @@ def draw_coming(ws: Workspace) -> bool:
 
 
 def draw_home(home: Home) -> None:
-    """The home's two switches, and what was asked, sent and saved since it was opened."""
+    """The home's switches, and what was asked, sent and saved since it was opened."""
     embedders = home.embedders
-    st.html(wrap(heading("Embedding requests", "of all agents of this home; a switch holds at once")))
+    st.html(wrap(heading("Keeping up", "for all agents of this home; a switch holds at once")))
     st.toggle(
         "Send what comes together as one request",
         value=embedders.batching,
@@ -63,6 +63,14 @@ def draw_home(home: Home) -> None:
         args=(home,),
         help="A query that was asked before, by any agent, asks no model. Kept on disk by model and hash, not as text; "
         "what was not asked for longest leaves first.",
+    )
+    st.toggle(
+        "Write behind: a commit is one line in the log, and the stores follow in the background",
+        value=home.write_behind.on,
+        key="write_behind",
+        on_change=lambda: home.write_behind.switch(st.session_state["write_behind"]),
+        help="Off, each event waits until rows, vectors and index have it, too. What a search finds is the same both "
+        "ways: it takes in what is new before it looks.",
     )
     kept, size_bytes = embedders.kept_queries()
     lines = [_line(used) for used in embedders.used()] or ["No embedding model was asked for anything yet."]

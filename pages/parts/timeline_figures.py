@@ -6,9 +6,8 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from memgpt_core.views.policies import policies
-from memgpt_core.views.residency import Figure, Stay, rates, stays, working_set
-from pages.parts import chart, timeline_rows
+from memgpt_core.views.residency import Stay, rates, stays, working_set
+from pages.parts import chart, timeline_rows, timeline_throughput
 from pages.parts.frame import Here
 from pages.parts.markup import escape, heading, wrap
 from pages.parts.timeline_chart import ink
@@ -38,10 +37,10 @@ def draw(here: Here) -> None:
         STYLE
         + wrap(
             heading("Figures", f"over the whole life{upto}"),
-            f'<div class="ms-figures">{"".join(map(_figure, figures))}</div>',
+            f'<div class="ms-figures">{"".join(map(timeline_throughput.figure, figures))}</div>',
         )
     )
-    _draw_policies(here)
+    timeline_throughput.draw(here)
     moved, tiers = st.columns([50, 50], gap="medium")
     with moved:
         st.html(wrap(heading("Tokens moved, by turn", f"the last {min(TURNS_DRAWN, turn)} turns")))
@@ -49,24 +48,6 @@ def draw(here: Here) -> None:
     with tiers:
         st.html(wrap(heading("Time per tier", f"messages, the newest {timeline_rows.STAYS:,} evictions at most")))
         st.html(wrap(_stays(stays(timeline_rows.kept(ws, timeline_rows.stays, until)))))
-
-
-def _draw_policies(here: Here) -> None:
-    found, off = policies(timeline_rows.kept(here.ws, timeline_rows.policies, here.seq), here.state.settings)
-    says = f'<div class="soft">Off here: {", ".join(off)}. Settings switch them on.</div>' if off else ""
-    st.html(
-        wrap(
-            heading("Working ahead", "what the switches for it did and cost"),
-            f'<div class="ms-figures">{"".join(map(_figure, found))}</div>{says}',
-        )
-    )
-
-
-def _figure(figure: Figure) -> str:
-    return (
-        f'<div><div class="soft">{escape(figure.label)}</div><div class="ms-big">{escape(figure.value)}</div>'
-        f'<div class="soft">{escape(figure.says)}</div></div>'
-    )
 
 
 def _draw_moved(agent_id: str, until: int, rows: Sequence[dict[str, Any]]) -> None:
