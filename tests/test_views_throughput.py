@@ -43,6 +43,7 @@ def test_the_hot_tier_says_what_it_compares_and_how_long_that_takes() -> None:
     value, says = said(counts)["Hot tier"]
     assert value == "1.5 of 1,024 MB"
     assert "every search compares them all. 4 exact searches took 2.5 ms" in says
+    assert "not all looked up yet" in said(counts._replace(loaded=False))["Hot tier"][1]
     spread = counts._replace(held=100, recalls=(0.987,), approximate=Tally(1, 1, 0.008))
     value, says = said(spread)["Hot tier"]
     assert "the other 900 are found on disk by an index: approximate, with a measured recall@10 of 0.99" in says

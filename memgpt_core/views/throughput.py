@@ -24,6 +24,7 @@ class Counts(NamedTuple):
 
     Attributes:
         model: the embedding model as a person knows it; empty for none.
+        loaded: whether this agent's vectors were looked up after it was opened.
         vectors, held: of this agent, and those of them in RAM, `held_mb` of at most `budget_mb`.
         recalls: the measured recall@10 of each table that is searched on disk.
         exact, approximate: this agent's searches.
@@ -35,6 +36,7 @@ class Counts(NamedTuple):
     """
 
     model: str = ""
+    loaded: bool = True
     vectors: int = 0
     held: int = 0
     held_mb: float = 0.0
@@ -69,7 +71,9 @@ def throughput(counts: Counts) -> list[Figure]:
 
 def _hot(counts: Counts) -> Figure:
     on_disk = counts.vectors - counts.held
-    if counts.recalls:
+    if not counts.loaded:
+        where = "This agent was opened just now, and its vectors are not all looked up yet."
+    elif counts.recalls:
         recall = ", ".join(f"{one:.2f}" for one in counts.recalls)
         where = (
             f"{counts.held:,} of this agent's {counted(counts.vectors, 'vector')} are in RAM, the other {on_disk:,} "

@@ -21,7 +21,7 @@ def draw(here: Here) -> None:
     if found:
         _figures("Working ahead", f"what the agent's switches for it did and cost, over the whole life{upto}", found)
     since = f"{here.home.embedders.since.astimezone(here.zone):%d %b %Y %H:%M}"
-    says = f"since Memscope was started, {since}, also for turns before this one; not in the log"
+    says = f"counted since Memscope was started, {since}; no log tells of it"
     _figures("Keeping up", says, throughput(_counts(here)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f"Off here: {', '.join(off)}." if off else "Each can be switched.", width="content")
@@ -49,6 +49,7 @@ def _counts(here: Here) -> Counts:
         needed = stores.vectors.lookups(model.name, model.dim)
         given |= {
             "model": embedder_text(model.name),
+            "loaded": stores.vectors_loaded(),
             "vectors": sum(tier.vectors for tier in ram.tiers),
             "held": sum(tier.held for tier in ram.tiers),
             "held_mb": ram.vectors_mb,
