@@ -14,9 +14,10 @@ from memgpt_core.documents.intake import Documents
 from memgpt_core.home import Home
 from memgpt_core.jobs import Job
 from memgpt_core.settings import AgentSettings
+from memgpt_core.tokens import estimate
 from memgpt_core.views import documents as words
 from memgpt_core.workspace import Workspace
-from pages.parts import documents_add, documents_run
+from pages.parts import documents_add, documents_rows, documents_run
 from tests.document_builder import pdf
 from tests.engine import PATIENCE_S, until
 from tests.screens import html
@@ -399,6 +400,55 @@ def test_a_hit_says_in_which_document_and_on_which_page_it_is(home: Home, ws: Wo
     app = press(page(ws, "archival", view="searches"), f"again:{searched}:today")
     assert printed in html(app)
     assert ws.documents.places([heron, "p1", "m1", ferryman]) == {ferryman: ws.documents.place_of(ferryman)}
+
+
+def test_a_document_whose_files_were_deleted_says_so_and_what_to_do(home: Home, ws: Workspace, folder: Path) -> None:
+    taken(home, ws, folder)
+    one = ws.documents.named("notes/islands.md")
+    assert "file missing" not in html(page(ws))
+    raw, text, manifest = (
+        ws.documents.cold.path(one.sha256, name, kind)
+        for kind, name in (("raw", one.sha256), ("text", one.text), ("manifest", one.manifest))
+    )
+    assert raw == text, "Markdown is kept as it is written"
+    raw.unlink()
+    listed = html(page(ws))
+    assert listed.count(">file missing</span>") == 1
+    assert listed.index("<b>notes/islands.md</b>") < listed.index(">file missing</span>")
+    app = page(ws, document=one.id, side="text")
+    assert "Missing from cold storage: the file as it was added" in said(app)
+    assert "its text (neither you nor the agent can open it)" in said(app)
+    assert "add the folder notes, or the file at its place in it, again" in said(app)
+    assert "This cannot be shown" in said(app)
+    assert app.get("download_button")[0].proto.disabled
+    ws.documents.cold._manifests.clear()
+    manifest.unlink()
+    app = page(ws, document=one.id)
+    assert "the list of its passages" in said(app)
+    assert not app.get("segmented_control"), "there is nothing to choose among"
+    taken(home, ws, folder)
+    assert "file missing" not in html(page(ws))
+    assert "Missing" not in said(page(ws, document=one.id, side="text"))
+    assert "the file a.md again" in words.lost_text("a.md", ["raw"], left_out=False)
+    assert "redacted" in words.lost_text("a.md", ["raw", "text"], left_out=True)
+
+
+def test_tokens_of_documents_are_counted_as_everywhere(home: Home, ws: Workspace, folder: Path) -> None:
+    (folder / "long.txt").write_text("The lamp was lit at nine. " * 6000)
+    taken(home, ws, folder)
+    long, diary = (ws.documents.named(f"notes/{name}") for name in ("long.txt", "diary.txt"))
+    tokens = estimate((folder / "long.txt").read_text())
+    assert ws.documents.tokens(diary, read_most=5) is None
+    assert ws.documents.tokens(diary) == estimate((folder / "diary.txt").read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents_rows, "COUNTED_MOST", 100_000)
+        assert f">{tokens:,}<" not in html(page(ws)), "too long for a list"
+    limit = ws.state().settings.limit_tokens
+    assert f"{tokens:,} tokens, {tokens / limit:,.1f} times what a prompt of this agent may hold" in html(
+        page(ws, document=long.id)
+    )
+    assert f">{tokens:,}<" in html(page(ws))
+    assert words.tokens_text(5, 9) == "5 tokens"
 
 
 def test_names_and_texts_of_documents_are_shown_as_text(home: Home, ws: Workspace, folder: Path) -> None:

@@ -85,7 +85,7 @@ class Documents(Hand, Library):
         _check(name, path)
         seen = path.stat()
         known = self.named(name)
-        if known and seen.st_size == known.bytes and not self._outdated(known) and digest_of(path) == known.sha256:
+        if known and seen.st_size == known.bytes and not self.missing(known) and digest_of(path) == known.sha256:
             return Taken("unchanged", known.id, known.passages, 0, 0, known.notes)
         with self.cold.in_use(), self.cold.staged(path, stop) as (copy, raw):
             if stop():
@@ -122,13 +122,6 @@ class Documents(Hand, Library):
             )
 
     # --- inside ---------------------------------------------------------------------------------------------
-
-    def _outdated(self, known: Document) -> bool:
-        """Whether its files must be made again: some are gone from cold storage."""
-        return not all(
-            self.cold.path(known.sha256, digest, kind).is_file()
-            for kind, digest in (("raw", known.sha256), ("text", known.text), ("manifest", known.manifest))
-        )
 
     def _read(self, name: str, copy: Path, raw: str, known: Document | None) -> _Read:
         extracted = extract(name, copy)

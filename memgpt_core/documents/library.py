@@ -12,13 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from memgpt_core.documents.manifest import Manifest
+from memgpt_core.documents.manifest import MARK_CHARS, Manifest
 from memgpt_core.documents.splitting import PASSAGE_TOKENS
 from memgpt_core.errors import DocumentMissing
 from memgpt_core.ids import seq_of
 from memgpt_core.project import Files
 from memgpt_core.rows import Row
 from memgpt_core.stores.documents import ColdStorage
+from memgpt_core.tokens import weight
 
 Rows = Callable[[str, Any], list[Row]]
 
@@ -27,6 +28,9 @@ PAGE_SHARE = 0.15
 
 TEXT_CHARS_MOST = 400_000
 """The most of a document's text that is read at once."""
+
+COUNTED_AT_ONCE = 16 * MARK_CHARS
+"""A text is counted in stretches of so many characters; what a cut through a word adds is less than a token each."""
 
 _NUMBERED_KEPT = 4
 _NOW = 2**62
@@ -125,6 +129,27 @@ class Manifests:
         self.cold = cold
         self._lock = threading.Lock()
         self._numbered: OrderedDict[tuple[Files, int], dict[str, int]] = OrderedDict()
+        self._tokens: dict[str, int] = {}
+
+    def missing(self, document: Document) -> tuple[str, ...]:
+        """Which of a version's files are not in cold storage: `raw`, `text`, `manifest`; they are not read."""
+        return self.cold.missing(*document.files)
+
+    def tokens(self, document: Document, *, read_most: int | None = None) -> int | None:
+        """Our count of a version's text, read a stretch at a time, once.
+
+        None when it was not counted before and has more than `read_most` characters.
+
+        Raises:
+            DocumentMissing: it is not in cold storage.
+        """
+        if document.text not in self._tokens:
+            if read_most is not None and document.chars > read_most:
+                return None
+            starts = range(0, document.chars, COUNTED_AT_ONCE)
+            whole = sum(weight(self.stretch(document, start, start + COUNTED_AT_ONCE)) for start in starts)
+            self._tokens[document.text] = round(whole)
+        return self._tokens[document.text]
 
     def manifest(self, document: Document) -> Manifest:
         """A version's manifest.

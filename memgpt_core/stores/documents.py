@@ -201,6 +201,11 @@ class ColdStorage:
         except (OSError, ValueError) as error:
             raise _missing(error) from error
 
+    def missing(self, raw: str, text: str, manifest: str) -> tuple[str, ...]:
+        """Which of a version's files are not here, by kind; what is in them is not looked at."""
+        named = (("raw", raw), ("text", text), ("manifest", manifest))
+        return tuple(kind for kind, name in named if not self.path(raw, name, kind).is_file())
+
     def faults(self, raw: str, text: str, manifest: str) -> list[str]:
         """What is missing of a version, or is not what its name says; for `verify`."""
         found = []

@@ -58,6 +58,41 @@ def untitled(text: str) -> str:
     return text.partition("\n")[2] or text
 
 
+LOST: dict[str, str] = {
+    "raw": "the file as it was added (it cannot be downloaded, nor go along in an export)",
+    "text": "its text (neither you nor the agent can open it)",
+    "manifest": "the list of its passages (it has no outline, and making the stores anew would lose its passages)",
+}
+"""What each missing file of a document means for a person."""
+
+
+def lost_text(name: str, kinds: Sequence[str], *, left_out: bool) -> str:
+    """What is missing of a document in cold storage, and what to do; empty when nothing is.
+
+    `left_out`: its files never came along with its log.
+    """
+    if left_out:
+        return (
+            "Its files did not come along: this agent came in a bundle that was redacted, and those leave documents "
+            "out. Add the file again to have them here."
+        )
+    if not kinds:
+        return ""
+    what = ", and ".join(LOST[kind] for kind in kinds)
+    folder, _, file = name.partition("/")
+    again = f"the folder {folder}, or the file at its place in it," if file else f"the file {name}"
+    return (
+        f"Missing from cold storage: {what}. Something other than Memscope deleted it. Searches find its passages "
+        f"still. To repair it, add {again} again."
+    )
+
+
+def tokens_text(tokens: int, limit: int) -> str:
+    """How large a text is, and how often it would fill a prompt of `limit` tokens, when it does not fit into one."""
+    times = f", {tokens / limit:,.1f} times what a prompt of this agent may hold" if tokens > limit else ""
+    return f"{tokens:,} tokens{times}"
+
+
 def place_text(number: int, of: int, page: int | None) -> str:
     """Where a passage stands in its document."""
     return f"passage {number:,} of {of:,}" + (f", page {page:,}" if page is not None else "")

@@ -1,5 +1,6 @@
 """One open document: what it is, what can be done with it, its outline, and beside it what is read of it."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -8,7 +9,7 @@ import streamlit as st
 
 from memgpt_core.documents.library import Document, SectionRow
 from memgpt_core.errors import DocumentMissing
-from memgpt_core.views.documents import counted, kind_text, passages_text, trail
+from memgpt_core.views.documents import counted, kind_text, passages_text, tokens_text, trail
 from memgpt_core.views.passages import visible
 from pages.parts import address, choices, documents_read, documents_rows, documents_table, pager
 from pages.parts.agents_table import size_text
@@ -20,6 +21,8 @@ from pages.parts.markup import chip, escape, wrap
 from pages.parts.safe_md import safe_md
 
 SECTIONS_SHOWN = 8
+
+COUNTS = f"tokens: {documents_table.COUNTS}"
 
 STYLE = """<style>
 .ms-about{font-style:italic;overflow-wrap:anywhere;unicode-bidi:isolate;max-width:60rem}
@@ -48,14 +51,14 @@ def draw(here: Here, asked: Asked) -> None:
         return
     st.html(STYLE + documents_read.STYLE)
     st.html(_head(here, document))
+    if lost := documents_rows.lost(here, document):
+        st.error(safe_md(visible(lost)), icon=":material/error:")
     _actions(here, document)
     try:
         sections = here.ws.documents.sections(document)
-    except DocumentMissing as missing:
-        st.error(
-            f"{missing} Its passages are in archival storage still; add the file again to have its outline and text.",
-            icon=":material/error:",
-        )
+    except DocumentMissing as fault:
+        if not lost:
+            st.error(f"{fault} Its passages are in archival storage still.", icon=":material/error:")
         return
     if asked.passage and here.ws.documents.place(document, asked.passage) is None:
         st.warning(
@@ -74,7 +77,10 @@ def draw(here: Here, asked: Asked) -> None:
             label_visibility="collapsed",
             **address.field("documents:side", asked.side, "passages"),
         )
-        documents_read.draw(here, asked, document)
+        try:
+            documents_read.draw(here, asked, document)
+        except DocumentMissing as fault:
+            st.info(f"This cannot be shown. {fault}", icon=":material/link_off:")
 
 
 def close() -> None:
@@ -85,6 +91,9 @@ def close() -> None:
 def _head(here: Here, one: Document) -> str:
     """What it is, in a few lines."""
     facts = [kind_text(one.media), size_text(one.bytes), f"{one.chars:,} characters"]
+    with suppress(DocumentMissing), st.spinner("Counting its tokens…"):
+        if tokens := here.ws.documents.tokens(one):
+            facts += [tokens_text(tokens, here.state.settings.limit_tokens)]
     facts += [counted(one.pages, "page")] if one.pages else []
     facts += [f"{counted(one.passages, 'passage')} in {counted(one.sections, 'section')}"]
     added = f"added {one.added_at.astimezone(here.zone):%d %b %Y %H:%M}"
@@ -95,7 +104,7 @@ def _head(here: Here, one: Document) -> str:
     about = f'<div class="ms-about">{escape(visible(one.extract))}</div>' if one.extract else ""
     return wrap(
         f'<div class="ms-line">{chip("cold")}<div><b style="font-size:1.15rem">{escape(visible(one.name))}</b>{title}'
-        f'<div class="soft">{escape(" · ".join(facts))} · '
+        f'<div class="soft"><span title="{COUNTS}">{escape(" · ".join(facts))}</span> · '
         f'<span title="{one.changed_at:%Y-%m-%d %H:%M:%S} UTC">{added}</span>{tags}</div>{about}</div></div>',
         *(f'<div class="ms-note">{escape(visible(note))}</div>' for note in one.notes),
     )
@@ -112,6 +121,7 @@ def _actions(here: Here, one: Document) -> None:
             key=f"download:{one.id}",
             icon=":material/download:",
             on_click="ignore",
+            disabled="raw" in here.ws.documents.missing(one),
             help="As it was added, from cold storage.",
         )
         link(here.ws, "pages/archival.py", "Search in it", "search", at=here.at, source=one.name)

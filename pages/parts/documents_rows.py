@@ -1,12 +1,15 @@
 """What the documents page reads: what its address asks, the documents of a point in time, those that were removed."""
 
+import contextlib
 from typing import Any, Literal, NamedTuple, get_args
 from weakref import WeakKeyDictionary
 
 import streamlit as st
 
 from memgpt_core.documents.library import Document
+from memgpt_core.documents.manifest import LEFT_OUT
 from memgpt_core.errors import DocumentMissing
+from memgpt_core.views.documents import lost_text
 from memgpt_core.workspace import Workspace
 from pages.parts import address
 from pages.parts.frame import Here
@@ -16,6 +19,8 @@ Order = Literal["", "newest", "largest"]
 
 READ_MOST = 30
 FIND_CHARS = 200
+COUNTED_MOST = 6_000_000
+"""So many characters are counted for one page of the list: about half a second."""
 
 _LISTS: WeakKeyDictionary[Workspace, tuple[int, list[Document]]] = WeakKeyDictionary()
 """Of each open agent, the documents at the event it was drawn for last: a page asks for them many times."""
@@ -74,6 +79,27 @@ def standing(here: Here) -> list[Document]:
     if held is None or held[0] != here.seq:
         held = _LISTS[here.ws] = (here.seq, here.ws.documents.all(here.seq))
     return held[1]
+
+
+def lost(here: Here, one: Document) -> str:
+    """What is missing of a document in cold storage, and what to do; empty when nothing is."""
+    return lost_text(one.name, here.ws.documents.missing(one), left_out=one.sha256 == LEFT_OUT)
+
+
+def tokens(here: Here, documents: list[Document]) -> dict[str, int | None]:
+    """By id, our count of each document's text; None for one that is missing, and for what is too long for one page.
+
+    What was counted once is known from then on; a long one is counted when it is opened.
+    """
+    found: dict[str, int | None] = {}
+    left = COUNTED_MOST
+    for one in documents:
+        found[one.id] = None
+        with contextlib.suppress(DocumentMissing):
+            known = here.ws.documents.tokens(one, read_most=0)
+            found[one.id] = here.ws.documents.tokens(one, read_most=left) if known is None else known
+            left -= one.chars if known is None and found[one.id] is not None else 0
+    return found
 
 
 def removed(here: Here) -> list[dict[str, Any]]:

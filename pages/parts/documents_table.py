@@ -22,10 +22,12 @@ FEW = 6
 REMOVED_SHOWN = 20
 TITLE_CHARS = 110
 
+COUNTS = "our count of its whole text; passages overlap and repeat their headings, which is not in it"
+
 ORDERS = {"": "By name", "newest": "Newest first", "largest": "Most passages first"}
 
 STYLE = """<style>
-.ms-docs{display:grid;grid-template-columns:minmax(9rem,1fr) 6.2rem 5.2rem 3.6rem 4.6rem 9rem;gap:0 .8rem;
+.ms-docs{display:grid;grid-template-columns:minmax(9rem,1fr) 5.6rem 4.8rem 5rem 3.2rem 4.6rem 8.4rem;gap:0 .7rem;
  align-items:baseline}
 .ms-docs>.r{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .ms-docs>div:first-child{min-width:0;overflow-wrap:anywhere;unicode-bidi:isolate}
@@ -39,6 +41,7 @@ STYLE = """<style>
 
 _HEAD = (
     '<div class="ms"><div class="ms-docs head soft"><div>Name</div><div>Type</div><div class="r">Size</div>'
+    f'<div class="r" title="{COUNTS}">Tokens</div>'
     '<div class="r">Pages</div><div class="r">Passages</div><div>Added</div></div></div>'
 )
 
@@ -72,7 +75,7 @@ def _table(here: Here, asked: Asked, documents: list[Document]) -> None:
         first = pager.draw(f"documents:{here.ws.agent_id}:{part}:{order}", len(found), SIZE, what="documents")
         export.draw(
             f"{here.state.name} documents",
-            lambda: [_exported(one) for one in found],
+            lambda: [_exported(one, tokens) for tokens in [documents_rows.tokens(here, found)] for one in found],
             key="documents",
             count=len(found),
         )
@@ -80,8 +83,10 @@ def _table(here: Here, asked: Asked, documents: list[Document]) -> None:
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
             st.html(_HEAD)
             st.html('<div style="width:58px"></div>', width="content")
-        for one in found[first : first + SIZE]:
-            _row(here, one)
+        shown = found[first : first + SIZE]
+        tokens = documents_rows.tokens(here, shown)
+        for one in shown:
+            _row(here, one, tokens[one.id])
 
 
 def _fields(asked: Asked) -> None:
@@ -101,19 +106,22 @@ def _fields(asked: Asked) -> None:
         )
 
 
-def _row(here: Here, one: Document) -> None:
+def _row(here: Here, one: Document, tokens: int | None) -> None:
     at, changed = one.added_at, ""
     if one.changed_at != one.added_at:
         changed = (
             f'<br><span class="soft" title="{one.changed_at:%Y-%m-%d %H:%M:%S} UTC">changed '
             f"{one.changed_at.astimezone(here.zone):%d %b %Y}</span>"
         )
+    if lost := documents_rows.lost(here, one):
+        lost = f' <span class="ms-tag bad" title="{escape(visible(lost))}">file missing</span>'
     title = f'<span class="soft title">{escape(visible(one.title[:TITLE_CHARS]))}</span>' if one.title else ""
     with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
         st.html(
-            f'<div class="ms"><div class="ms-docs"><div><b>{escape(visible(one.name))}</b>{title}</div>'
+            f'<div class="ms"><div class="ms-docs"><div><b>{escape(visible(one.name))}</b>{lost}{title}</div>'
             f"<div>{escape(kind_text(one.media))}</div>"
             f'<div class="r">{size_text(one.bytes)}</div>'
+            f'<div class="r" title="{COUNTS}">{"–" if tokens is None else f"{tokens:,}"}</div>'
             f'<div class="r">{f"{one.pages:,}" if one.pages else "–"}</div>'
             f'<div class="r">{one.passages:,}</div>'
             f'<div class="num"><span title="{at:%Y-%m-%d %H:%M:%S} UTC">'
@@ -130,10 +138,11 @@ def _row(here: Here, one: Document) -> None:
         )
 
 
-def _exported(one: Document) -> dict[str, Any]:
+def _exported(one: Document, tokens: dict[str, int | None]) -> dict[str, Any]:
     names = ("id", "name", "title", "media", "bytes", "chars", "pages", "passages", "sections", "sha256", "extract")
     times = {"added_at": one.added_at, "changed_at": one.changed_at}
-    return {**{name: getattr(one, name) for name in names}, **times, "tags": list(one.tags), "notes": list(one.notes)}
+    read = {**{name: getattr(one, name) for name in names}, "tokens": tokens[one.id], **times}
+    return {**read, "tags": list(one.tags), "notes": list(one.notes)}
 
 
 def _removed(here: Here) -> None:
