@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from memgpt_core.documents.intake import checked_name
+from memgpt_core.documents.origins import Called, Origins
 from memgpt_core.errors import EditRefused, MemscopeError, NotReadable
 from memgpt_core.jobs import Interrupted, Job, Jobs, Stop, Told
 from memgpt_core.workspace import Workspace
@@ -74,7 +75,7 @@ class Request(NamedTuple):
     """What a run takes in.
 
     Attributes:
-        paths: files and folders; `names` what the documents are called, "" for the path's own name.
+        paths: files and folders; `names` what the documents are called, "" for what `origins` calls the path.
         remove_gone: documents of these folders whose file is gone from there are removed.
         tell: the agent is told when it is done, in a turn of its own.
     """
@@ -90,6 +91,7 @@ class _File(NamedTuple):
     name: str
     path: Path
     size: int
+    why: str = ""
 
 
 class Adding:
@@ -116,7 +118,8 @@ class Adding:
         """Begin to take in files and folders, with all that is in these.
 
         Args:
-            names: what the documents are called; a file's own name, and a folder's in front of what is in it, without.
+            names: what the documents are called; without, a file's own name, and a folder's in front of what is in it,
+                or another name where somebody else's is called so already (see `origins`).
 
         Raises:
             AgentNotFound: no agent has that id.
@@ -217,7 +220,7 @@ class Adding:
         self._jobs.start(key(agent_id), "adding documents", lambda told, stop: self._run(ws, request, told, stop))
 
     def _run(self, ws: Workspace, request: Request, told: Told, stop: Stop) -> Outcome:
-        run = _Run(ws, request, stop)
+        run = _Run(ws, request, stop, Origins(ws.folder, ws.documents.stands))
         with self._lock:
             self._lines[ws.agent_id] = run.lines
             self._progress.pop(ws.agent_id, None)
@@ -253,12 +256,13 @@ def key(agent_id: str) -> str:
 class _Run:
     """Files one after another, each a line."""
 
-    def __init__(self, ws: Workspace, request: Request, stop: Stop) -> None:
+    def __init__(self, ws: Workspace, request: Request, stop: Stop, origins: Origins) -> None:
         self.lines: list[Line] = []
         self.counts: dict[str, int] = {}
         self._ws = ws
         self._request = request
         self._stop = stop
+        self._origins = origins
         self._unseen: list[str] = []
         self._seen: set[str] = set()
         self._folders: list[str] = []
@@ -323,7 +327,8 @@ class _Run:
         self._seen.add(file.name)
         try:
             taken = self._ws.documents.take_in(file.name, file.path, tags=self._request.tags, stop=self._stop)
-            self._add(Line(file.name, taken.what, taken.passages, taken.added, taken.ended, " ".join(taken.notes)))
+            why = (file.why, *taken.notes) if file.why and taken.what == "added" else taken.notes
+            self._add(Line(file.name, taken.what, taken.passages, taken.added, taken.ended, " ".join(why)))
         except NotReadable as error:
             self._add(Line(file.name, "refused", why=str(error)))
         except PermissionError:
@@ -338,12 +343,20 @@ class _Run:
     def _files(self) -> Iterator[_File]:
         for given, named in zip(self._request.paths, self._request.names, strict=True):
             path = Path(given)
-            name = checked_name(named or path.name or given)
+            name, why = self._called(path, named)
             if path.is_dir():
                 self._folders.append(name)
-                yield from self._walk(path, name, ())
+                yield from (file._replace(why=why) for file in self._walk(path, name, ()))
             else:
-                yield from self._file(path, name)
+                yield from (file._replace(why=why) for file in self._file(path, name))
+
+    def _called(self, path: Path, named: str) -> Called:
+        if named:
+            name = checked_name(named)
+            self._origins.named(name)
+            return Called(name)
+        # What is not there, or cannot be added, takes no name from what can.
+        return self._origins.of(path) if path.exists() else Called(checked_name(path.name or str(path)))
 
     def _walk(self, folder: Path, name: str, above: tuple[tuple[int, int], ...]) -> Iterator[_File]:
         """The files in a folder and in those below, by name; a link back to a folder above is not followed."""

@@ -81,7 +81,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(
         ("sentences", "documents.parts", "documents.splitting", "documents.outline", "documents.manifest"), 1
     ),
-    **dict.fromkeys(("documents.library", "documents.intake"), 3),
+    **dict.fromkeys(("documents.library", "documents.intake", "documents.origins"), 3),
     **dict.fromkeys(("documents.decoding", "documents.unpacking", "documents.kinds", "documents.plain_text"), 1),
     **dict.fromkeys(("documents.csv_text", "documents.json_text", "documents.code_text"), 1),
     **dict.fromkeys(("documents.extraction", "documents.markdown_text", "documents.html_text"), 2),
@@ -281,7 +281,7 @@ SHOWN = {
     "search",
     "passages",
     "duplicates",
-} | {"edits.passages", "comparing", "documents.extraction", "documents.library"}
+} | {"edits.passages", "comparing", "documents.extraction", "documents.library", "documents.origins"}
 """What the screens may take of floors 2 and 3: shapes, limits, and readings that are handed what they read."""
 
 

@@ -149,6 +149,22 @@ def test_uploads_are_taken_in_with_their_tags_and_leave_the_browser(home: Home, 
     assert not [path for path in (home.path / ".adding").rglob("*") if path.is_file()]
 
 
+def test_an_uploaded_file_of_a_known_name_is_asked_about(home: Home, ws: Workspace) -> None:
+    app = page(ws)
+    app.file_uploader[0].set_value([("a.md", b"A lamp.", "")])
+    app = added(app.run(), home, ws)
+    app.file_uploader[0].set_value([("a.md", b"Two boats.", ""), ("c.md", b"A pier.", "")])
+    app = press(fine(app.run()), "add")
+    assert "Say first what a.md is" in said(app)
+    assert len(ws.documents.all()) == 1
+    question = next(one for one in app.get("button_group") if "Here already, and it reads otherwise: a.md" in one.label)
+    question.set_value("other")
+    app = added(fine(app.run()), home, ws)
+    assert [one.name for one in ws.documents.all()] == ["a (2).md", "a.md", "c.md"]
+    assert ws.documents.raw(ws.documents.named("a.md").id).read_bytes() == b"A lamp."
+    assert not [one for one in app.get("button_group") if "Here already" in one.label]
+
+
 def test_a_run_is_shown_stopped_and_goes_on(
     home: Home, ws: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -419,7 +435,7 @@ def test_a_document_whose_files_were_deleted_says_so_and_what_to_do(home: Home, 
     app = page(ws, document=one.id, side="text")
     assert "Missing from cold storage: the file as it was added" in said(app)
     assert "its text (neither you nor the agent can open it)" in said(app)
-    assert "add the folder notes, or the file at its place in it, again" in said(app)
+    assert "add the folder notes or the file from its place in it again" in said(app)
     assert "This cannot be shown" in said(app)
     assert app.get("download_button")[0].proto.disabled
     ws.documents.cold._manifests.clear()

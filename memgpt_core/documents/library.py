@@ -248,6 +248,12 @@ class Library(Manifests):
         """One of them by its name."""
         return next(iter(self._select("name = $name", {"name": name}, at)), None)
 
+    def stands(self, name: str) -> bool:
+        """Whether there is a document of that name, or one inside a folder of that name."""
+        return bool(
+            self._select("name = $name OR starts_with(name, $inside)", {"name": name, "inside": f"{name}/"}, None)
+        )
+
     def outline(self, id: str, at: int | None = None) -> list[SectionRow]:
         """Its sections in order; none when there is no such document.
 
@@ -356,7 +362,7 @@ class Library(Manifests):
     def _select(self, where: str, params: Mapping[str, Any], at: int | None) -> list[Document]:
         rows = self._query(
             f'SELECT * EXCLUDE (seq_to), (SELECT min(first."at") FROM documents first WHERE first.id = documents.id) '
-            f"AS added_at FROM documents WHERE {_STOOD} AND {where} ORDER BY seq_from",
+            f"AS added_at FROM documents WHERE {_STOOD} AND ({where}) ORDER BY seq_from",
             {**params, "n": _NOW if at is None else at},
         )
         return [document_of(row) for row in rows]

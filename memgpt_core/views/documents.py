@@ -80,7 +80,7 @@ def lost_text(name: str, kinds: Sequence[str], *, left_out: bool) -> str:
         return ""
     what = ", and ".join(LOST[kind] for kind in kinds)
     folder, _, file = name.partition("/")
-    again = f"the folder {folder}, or the file at its place in it," if file else f"the file {name}"
+    again = f"the folder {folder} or the file from its place in it" if file else f"the file {name}"
     return (
         f"Missing from cold storage: {what}. Something other than Memscope deleted it. Searches find its passages "
         f"still. To repair it, add {again} again."

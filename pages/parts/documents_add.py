@@ -1,19 +1,26 @@
 """What is to be added: files or a folder of the browser's machine, paths of this one, and how they are taken."""
 
+from collections.abc import Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from memgpt_core.documents.extraction import FILE_BYTES_MOST, SUPPORTED
+from memgpt_core.documents.origins import apart
+from memgpt_core.errors import EditRefused
+from memgpt_core.views.passages import visible
 from pages.parts import choices
 from pages.parts.frame import Here, attempt
+from pages.parts.safe_md import safe_md
 
 PIECE_BYTES = 2**20
 MOST_MB = FILE_BYTES_MOST // 2**20
 
 WAYS: dict[str, str] = {"files": "Files", "folder": "A folder"}
+SAME: dict[str, str] = {"next": "its next version", "other": "another file: keep both"}
 
 
 def draw(here: Here, known_tags: list[str]) -> None:
@@ -43,6 +50,7 @@ def draw(here: Here, known_tags: list[str]) -> None:
             help="For a folder that was added before: what is no longer in it leaves archival storage too.",
             persist_state="session",
         )
+    _ask_same(here, key)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.multiselect(
             "Tags for all of their passages (optional)",
@@ -91,15 +99,48 @@ def _uploader(agent: str) -> str:
     return key
 
 
+def same_names(here: Here, uploads: Sequence[Any]) -> list[str]:
+    """The names of single files under which another text is here already: a browser does not say where a file is."""
+    found = []
+    for upload in uploads:
+        known = here.ws.documents.named(upload.name) if "/" not in upload.name else None
+        if known and (upload.size != known.bytes or sha256(upload.getbuffer()).hexdigest() != known.sha256):
+            found.append(upload.name)
+    return list(dict.fromkeys(found))
+
+
+def _ask_same(here: Here, key: str) -> None:
+    """Whether a file of a known name is its document's next version or another one."""
+    if not (same := same_names(here, st.session_state.get(key) or [])):
+        return
+    st.segmented_control(
+        f"Here already, and it reads otherwise: {safe_md(visible(', '.join(same)))}. What you add is",
+        list(SAME),
+        format_func=SAME.get,
+        key=choices.adding(here.ws.agent_id, "same"),
+    )
+
+
 def _add(here: Here, key: str) -> None:
-    """Take uploads out of memory and onto the disk, and begin."""
+    """Take uploads out of memory and onto the disk, and begin.
+
+    Raises:
+        EditRefused: it is not said what a file of a known name is.
+    """
     agent, adding = here.ws.agent_id, here.home.adding
     uploads: list[Any] = st.session_state.get(key) or []
-    paths, names = [], []
+    same = same_names(here, uploads)
+    how = st.session_state.get(choices.adding(agent, "same"))
+    if same and how not in SAME:
+        raise EditRefused(f"Say first what {same[0]} is: its document's next version, or another file.")
+    paths: list[Path] = []
+    names: list[str] = []
     for upload in uploads:
         upload.seek(0)
         paths.append(adding.keep(upload.name, iter(partial(upload.read, PIECE_BYTES), b"")))
-        names.append(upload.name)
+        other = upload.name in names or (how == "other" and upload.name in same)
+        taken = partial(_taken, here, tuple(names))
+        names.append(apart(upload.name, taken) if other else upload.name)
     for path in typed(st.session_state.get(choices.adding(agent, "paths"), "")):
         paths.append(path)
         names.append("")
@@ -115,6 +156,10 @@ def _add(here: Here, key: str) -> None:
     count = choices.adding(agent, "uploads")
     st.session_state[count] = st.session_state.get(count, 0) + 1
     st.session_state[choices.adding(agent, "paths")] = ""
+
+
+def _taken(here: Here, names: tuple[str, ...], name: str) -> bool:
+    return name in names or here.ws.documents.stands(name)
 
 
 def typed(text: str) -> list[Path]:
