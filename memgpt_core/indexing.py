@@ -11,10 +11,11 @@ from pathlib import Path
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.errors import StoreBroken
 from memgpt_core.hot import portion
+from memgpt_core.ids import seq_of
 from memgpt_core.rows import Row
 from memgpt_core.similarity import INDEXED, Query
 from memgpt_core.stores.index import TABLES, IndexRow, LanceIndex
-from memgpt_core.stores.vectors import VectorStore, text_hash
+from memgpt_core.stores.vectors import Vector, VectorStore, text_hash
 
 ROWS_AT_ONCE = 8192
 
@@ -28,6 +29,7 @@ class Indexing:
         self._embedder = embedder
         self._query = query
         self._bare: dict[str, set[str]] = {}
+        self._alone = False
 
     @property
     def position(self) -> int:
@@ -51,6 +53,10 @@ class Indexing:
                     tell(self._index.position / end)
             self._add_late_vectors(lacking)
             self._index.tidy()
+            if not self._alone:
+                # Of models that answer no more; nobody reads them while this one does.
+                self._index.drop_others()
+                self._alone = True
         except StoreBroken:
             self._index.close()
             raise
@@ -75,6 +81,22 @@ class Indexing:
             self._index.open()
         self._bare = {table: self._index.without_vector(table) for table in TABLES}
         return self._index
+
+    def kept(self, lacking: Collection[str]) -> dict[str, Vector]:
+        """By hash of the text, the vectors it has of items that lack theirs: the home has lost them.
+
+        Raises:
+            StoreBroken: the index cannot be read.
+        """
+        lost = [id for id in lacking if seq_of(id) <= self._index.position]
+        if not lost or self._embedder is None:
+            return {}
+        self.opened()
+        found: dict[str, Vector] = {}
+        for table, letter in (("messages", "m"), ("passages", "p")):
+            there = [id for id in lost if id.startswith(letter) and id not in self._bare[table]]
+            found |= self._index.kept(table, there)
+        return found
 
     def drop(self) -> None:
         """Delete the index; `follow` makes it anew."""

@@ -11,6 +11,7 @@ store lacks is what changed in the rows since its position.
 
 import atexit
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -219,6 +220,9 @@ class Projections:
             self._drop_rows()
             self._index.drop()
         self._take_from_log(fold_from)
+        if self._embedder is None:
+            # Vectors of a model that was here before: nobody reads them.
+            shutil.rmtree(self.folder / "far.lance", ignore_errors=True)
         if self._index.position > self._rows.position:
             self._index.drop()
         # Also for what is held in RAM: so that the first search need not wait for it.
@@ -605,11 +609,21 @@ class Projections:
         self._hot.keep()
         if self._similarity:
             self._similarity.sync(self._rows.position, self._spread)
+            self._restore(self._similarity)
             if self._closing.is_set():
                 self._similarity.embed(most=EMBED_BATCH)
             else:
                 self._similarity.embed(go_on=self._spread)
             self._spread()
+
+    def _restore(self, similarity: Similarity) -> None:
+        """Take what the home has lost of its vectors from the index, before a model is asked for it again."""
+
+        def restore() -> None:
+            if found := self._index.kept(similarity.not_embedded()):
+                similarity.take(found)
+
+        self._attempt("index", restore)
 
     def _spread(self) -> bool:
         """Have the disk take what is too much for RAM, but not while closing; whether to go on."""

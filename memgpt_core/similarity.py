@@ -6,7 +6,7 @@ them for whoever has one vector a text. Never embeds a known text again. Does no
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -114,6 +114,13 @@ class Similarity:
                     if not go_on():
                         return
                     self._embed(wanted[at : at + EMBED_BATCH], self._queries.wanted(query))
+
+    def take(self, vectors: Mapping[str, Vector]) -> None:
+        """Take vectors (by hash of the text) that were kept elsewhere, also into the home's."""
+        refused = self._vectors.put(self._embedder.name, self._embedder.dim, vectors)
+        with self._hot.lock:
+            for matrix in self._matrices().values():
+                matrix.fill({hash: vector for hash, vector in vectors.items() if hash not in refused})
 
     def not_embedded(self) -> frozenset[str]:
         """Ids of current items that are found by words only."""

@@ -4,6 +4,7 @@ Works behind the searches: what is on its way to disk stays in RAM and is found 
 the index by the number of rows and measures what it finds. Does not search and does not embed.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +56,8 @@ class Tiering:
         self.budget_mb = VECTORS_MB if budget_mb is None else budget_mb
         self.vector_bytes = _BYTES * dim
         self._hot = hot
+        self._folder = folder
+        self._alone = False
         self._far = {table: NearestVectors(folder, f"{table}_{space(model, dim)}", dim) for table in INDEXED}
 
     def attach(self) -> None:
@@ -80,6 +83,7 @@ class Tiering:
         Raises:
             StoreBroken: it could not; until it can, everything stays in RAM.
         """
+        self._drop_former()
         for table in INDEXED:
             self._renew_stale(table)
         with self._hot.lock:
@@ -101,6 +105,15 @@ class Tiering:
         """Delete what is on disk; it is put there again when it is too much for RAM."""
         for far in self._far.values():
             far.drop()
+
+    def _drop_former(self) -> None:
+        """Delete, once, what other embedding models had here: the home has their vectors, and none of them answers."""
+        if not self._alone and self._folder.is_dir():
+            mine = {far.folder for far in self._far.values()}
+            for folder in self._folder.iterdir():
+                if folder not in mine:
+                    shutil.rmtree(folder, ignore_errors=True)
+        self._alone = True
 
     def view(self) -> tuple[Tier, ...]:
         """Where the vectors are now."""

@@ -9,6 +9,7 @@ from memgpt_core import failpoints
 from memgpt_core.errors import StoreBroken
 from memgpt_core.stores import index as module
 from memgpt_core.stores.index import IndexRow, LanceIndex, space
+from memgpt_core.stores.seals import text_hash
 
 VECTOR = np.array([1, 0], dtype=np.float32)
 
@@ -97,6 +98,21 @@ def test_embedding_models_have_tables_and_positions_of_their_own(tmp_path: Path)
     assert held(other) == {}
     assert LanceIndex(tmp_path / "i", "nomic-embed-text:v1.5", 2).position == 0
     assert space("a:b", 2) != space("a-b", 2)
+
+
+def test_tables_of_other_models_go_and_tables_without_seals_are_made_anew(tmp_path: Path) -> None:
+    one, other = opened(tmp_path / "i"), opened(tmp_path / "i", "nomic-embed-text:v1.5", 2)
+    one.set_position(5)
+    other.set_position(7)
+    one.merge("messages", [row("m1", "cat"), row("m2", "dog", None)])
+    one.drop_others()
+    assert {path.stem for path in (tmp_path / "i").glob("*.lance")} == {"messages_hashing_2", "passages_hashing_2"}
+    assert LanceIndex(tmp_path / "i", "nomic-embed-text:v1.5", 2).position == 0
+    assert one.kept("messages", ["m1", "m2", "m3"]).keys() == {text_hash("cat")}
+    one._table("messages").drop_columns(["seal"])
+    one.close()
+    again = opened(tmp_path / "i")
+    assert (again.position, held(again)) == (0, {})
 
 
 def test_tables_that_vanished_put_the_position_back(tmp_path: Path) -> None:

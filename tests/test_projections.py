@@ -210,6 +210,60 @@ def test_a_deleted_store_is_made_again_at_open(home: Path) -> None:
         assert verify(script.events, live) == []
 
 
+class Asked(HashingEmbedder):
+    """Notes the texts it is asked for."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.texts: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        self.texts += texts
+        return super().embed(texts)
+
+
+def test_vectors_that_the_home_lost_come_back_from_the_index(home: Path) -> None:
+    script = Script().turn("hi", "hello").insert("a fact").insert("a spoilt fact")
+    with opened(home, script, Asked(64)) as live:
+        assert live.flush()
+        hits = live.archival("fact")
+        live.index._table("passages").update(where="text = 'a spoilt fact'", values={"vector": [1.0] + [0.0] * 63})
+    (home.parent / "vectors.duckdb").unlink()
+    script.insert("new since")
+    asked = Asked(64)
+    with opened(home, script, asked) as live:
+        assert live.flush()
+        assert sorted(asked.texts) == ["a spoilt fact", "new since"], "what is not as it was written is made again"
+        assert not live.not_embedded()
+        now = {hit.id: hit.vector_score for hit in live.archival("fact").hits}
+        assert now.items() >= {hit.id: hit.vector_score for hit in hits.hits}.items()
+        assert live.vectors.count() == 5
+        live.rebuild(script.pairs)
+        assert {"hi", "hello", "a fact"} < set(asked.texts), "whoever has them made again wants them anew"
+
+
+def test_what_a_former_model_left_on_disk_goes_once_another_answers(home: Path) -> None:
+    script = Script().insert("a fact")
+    with opened(home, script, HashingEmbedder(64)) as live:
+        assert live.flush()
+    (home / "far.lance" / "passages_hashing_64").mkdir(parents=True)
+    with opened(home, script, HashingEmbedder(32)) as live:
+        assert live.flush()
+        tables = {path.name for path in (home / "index.lance").glob("*.lance")}
+        assert tables == {"messages_hashing_32.lance", "passages_hashing_32.lance"}
+        assert not list((home / "far.lance").iterdir())
+        assert index_module.LanceIndex(home / "index.lance", "hashing", 64).position == 0
+    asked = Asked(64)
+    with opened(home, script, asked) as live:
+        assert live.flush()
+        assert live.archival("fact").mode == "words+vectors"
+        assert asked.texts == ["fact"], "the home has its vectors: only the query was asked for"
+        assert verify(script.events, live) == []
+    (home / "far.lance" / "passages_hashing_64").mkdir(parents=True)
+    with opened(home, script):
+        assert not (home / "far.lance").exists()
+
+
 def test_reopening_takes_only_what_is_new(home: Path) -> None:
     script = Script().turn("hi", "hello")
     with opened(home, script):

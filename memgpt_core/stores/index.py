@@ -1,5 +1,8 @@
 """The search index of one agent in LanceDB: current messages and passages by their words, with their vectors.
 
+Searches look through RAM (`hot`); what is here is a second copy, from which the home's vectors come back when they are
+lost, and by which `verify` knows what was embedded.
+
 Holds current rows only and is always behind the row store by what was not merged yet; `position` says how
 far it is. LanceDB does not sync to disk, so nothing here is relied on after a power loss: a count check and
 `verify` find what is wrong, and the index is made anew. Knows nothing of events, filters or final ranking.
@@ -29,6 +32,7 @@ from numpy.typing import NDArray
 from memgpt_core.errors import StoreBroken
 from memgpt_core.failpoints import failpoint
 from memgpt_core.ranking import words
+from memgpt_core.stores.seals import seal, text_hash
 
 TABLES = ("messages", "passages")
 MIN_UNFOLDED = 1024
@@ -75,6 +79,7 @@ class LanceIndex:
     def __init__(self, folder: Path, model: str | None = None, dim: int = 0) -> None:
         self.folder = folder
         self.space = space(model, dim)
+        self._model = model or ""
         self._dim = dim if model is not None else 0
         self._positions = folder / "positions.json"
         self._tables: dict[str, Any] = {}
@@ -114,6 +119,12 @@ class LanceIndex:
                 name: connection.open_table(full) if full in there else self._create(connection, full)
                 for name, full in wanted.items()
             }
+            for name, table in tables.items():
+                if table.schema.names != self._schema().names:
+                    # Of an earlier Memscope, which sealed no vectors.
+                    connection.drop_table(wanted[name])
+                    self.set_position(0)
+                    tables[name] = self._create(connection, wanted[name])
             self._unfolded = {name: _unindexed(table) for name, table in tables.items()}
             self._merges = {name: _small_files(table) for name, table in tables.items()}
             self._tables = tables
@@ -137,6 +148,7 @@ class LanceIndex:
         }
         if self._dim:
             columns["vector"] = [None if row.vector is None else row.vector.tolist() for row in latest]
+            columns["seal"] = [None if row.vector is None else self._seal(row.text, row.vector) for row in latest]
         batch = pa.table(columns, schema=self._schema())
         with self._using:
             try:
@@ -186,6 +198,37 @@ class LanceIndex:
             vectors = self._vectors(batch) if self._dim else [None] * len(ids)
             yield from map(IndexRow, ids, seqs, texts, vectors)
 
+    def kept(self, table: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """By hash of the text, the vectors of these rows that are as they were written."""
+        found: dict[str, NDArray[np.float32]] = {}
+        if not self._dim:
+            return found
+        try:
+            for at in range(0, len(ids), DELETED_AT_ONCE):
+                listed = ", ".join(f"'{id}'" for id in ids[at : at + DELETED_AT_ONCE])
+                search = self._table(table).search().where(f"id IN ({listed}) AND vector IS NOT NULL")
+                with self._using:
+                    rows = search.select(["text", "vector", "seal"]).to_arrow()
+                for batch in rows.to_batches():
+                    texts, seals = batch.column("text").to_pylist(), batch.column("seal").to_pylist()
+                    for text, sealed, vector in zip(texts, seals, self._vectors(batch), strict=True):
+                        if vector is not None and sealed == self._seal(text, vector):
+                            found[text_hash(text)] = vector
+        except FAULTS as error:
+            raise self._broken(error) from error
+        return found
+
+    def drop_others(self) -> None:
+        """Delete the tables of other embedding models; if one comes back, the home has its vectors."""
+        with self._using:
+            mine = {f"{name}_{self.space}.lance" for name in TABLES}
+            others = [path for path in self.folder.glob("*.lance") if path.name not in mine]
+            if not others:
+                return
+            for path in others:
+                shutil.rmtree(path, ignore_errors=True)
+            self._write_positions({self.space: self.position})
+
     def count(self, table: str) -> int:
         """How many rows it holds."""
         try:
@@ -223,15 +266,17 @@ class LanceIndex:
 
     def set_position(self, seq: int) -> None:
         """Remember that every event up to `seq` is in the index."""
+        self._write_positions({**self._read_positions(), self.space: seq})
+        self.position = self.target = seq
+
+    def _write_positions(self, positions: dict[str, int]) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            positions = {**self._read_positions(), self.space: seq}
             partial = self._positions.with_suffix(".new")
             partial.write_text(json.dumps(positions), encoding="utf-8")
             partial.replace(self._positions)
         except OSError as error:
             raise self._broken(error) from error
-        self.position = self.target = seq
 
     def drop(self) -> None:
         """Delete the index, of every model; the next `open` makes an empty one."""
@@ -258,7 +303,13 @@ class LanceIndex:
             pa.field("text", pa.string()),
             pa.field("words", pa.string()),
         ]
-        return pa.schema(fields + ([pa.field("vector", pa.list_(pa.float32(), self._dim))] if self._dim else []))
+        if self._dim:
+            fields += [pa.field("vector", pa.list_(pa.float32(), self._dim)), pa.field("seal", pa.string())]
+        return pa.schema(fields)
+
+    def _seal(self, text: str, vector: NDArray[np.float32]) -> str:
+        blob = np.ascontiguousarray(vector, dtype="<f4").tobytes()
+        return seal(self._model, self._dim, text_hash(text), blob)
 
     def _create(self, connection: Any, full: str) -> Any:
         table = connection.create_table(full, schema=self._schema())
