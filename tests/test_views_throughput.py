@@ -27,14 +27,14 @@ def test_saved_requests_are_worth_what_a_request_takes() -> None:
     )
     figures = said(counts)
     value, says = figures["Requests saved by micro-batching"]
-    assert value == "12 of 40 (30%)"
+    assert value == "12 of 40 (30 %)"
     assert "28 requests with 100 texts left. About 0.24 s saved, at 20.0 ms a request" in says
     value, says = figures["Queries whose vector was known"]
-    assert value == "11 of 44 (25%)"
+    assert value == "11 of 44 (25 %)"
     assert "About 0.22 s saved" in says
     assert "1,204 query vectors kept on disk, 2.0 MB of at most 64 MB. Switched off now." in says
     value, says = figures["Texts whose vector was known"]
-    assert value == "1,204 of 1,300 (93%)"
+    assert value == "1,204 of 1,300 (93 %)"
     assert "not measured" in says
 
 

@@ -134,7 +134,8 @@ def _behind(counts: Counts) -> Figure:
     thread, reader, commit = counts.thread, counts.reader, counts.commit
     events = thread.things + reader.things
     said = (
-        f"{seconds_text(thread.seconds)} of work on rows, vectors and index went on behind this agent's turns: "
+        f"{seconds_text(thread.seconds)} of work on rows, vectors and index, opening them included, went on behind "
+        "this agent's turns: "
         f"{counted(events, 'event')} in {counted(thread.times + reader.times, 'transaction')}."
     )
     if reader.times:
@@ -148,7 +149,7 @@ def _behind(counts: Counts) -> Figure:
 
 
 def _of(part: int, whole: int) -> str:
-    return f"{part:,} of {whole:,}" + (f" ({part / whole:.0%})" if whole else "")
+    return f"{part:,} of {whole:,}" + (f" ({100 * part / whole:.0f} %)" if whole else "")
 
 
 def _about(saved: int, counts: Counts) -> str:
