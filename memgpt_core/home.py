@@ -26,7 +26,6 @@ from memgpt_core.cards import AgentCard, Cards, Sample, card_of
 from memgpt_core.connection import Connection
 from memgpt_core.embedders import Embedders
 from memgpt_core.errors import AgentBusy, AgentNotFound, HomeBusy, MemscopeError
-from memgpt_core.following import WriteBehind
 from memgpt_core.forking import make_fork
 from memgpt_core.jobs import Jobs
 from memgpt_core.journal import Journal, utc_now
@@ -41,6 +40,7 @@ from memgpt_core.stores.vectors import VectorStore
 from memgpt_core.trial import Trials
 from memgpt_core.upkeep import Upkeep
 from memgpt_core.workspace import Workspace
+from memgpt_core.write_behind import WriteBehind
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_agents"
 TIMER_PERIOD_S = 1.0

@@ -23,7 +23,6 @@ from memgpt_core.documents.manifest import nothing_kept
 from memgpt_core.embedding.base import Embedder
 from memgpt_core.errors import MemscopeError, StoreBroken
 from memgpt_core.events import Event
-from memgpt_core.following import Following, Whose, WriteBehind
 from memgpt_core.hot import HotTier
 from memgpt_core.indexing import Indexing
 from memgpt_core.project import Change, project
@@ -41,6 +40,7 @@ from memgpt_core.stores.recall import RecallStore, forget
 from memgpt_core.stores.vectors import VectorStore
 from memgpt_core.tiering import Tier, Tiering
 from memgpt_core.word_scan import scan
+from memgpt_core.write_behind import Following, Whose, WriteBehind
 
 Store = Literal["rows", "index", "vectors"]
 FoldFrom = Callable[[int], Iterator[tuple[State, Event]]]

@@ -32,7 +32,6 @@ from memgpt_core.events import (
     clean,
 )
 from memgpt_core.folders import DOCUMENTS, named
-from memgpt_core.following import WriteBehind
 from memgpt_core.forking import make_fork
 from memgpt_core.journal import Journal, utc_now
 from memgpt_core.llm.base import ChatModel
@@ -59,6 +58,7 @@ from memgpt_core.tokens import count
 from memgpt_core.turns import Turns
 from memgpt_core.verify import Difference, verify
 from memgpt_core.watch import Activity, Partial, Watch
+from memgpt_core.write_behind import WriteBehind
 
 
 class Workspace:

@@ -102,7 +102,7 @@ FLOORS: dict[str, int] = {
             "reembedding",
             "embedders",
             "query_vectors",
-            "following",
+            "write_behind",
             "succession",
             "tiering",
             "word_scan",

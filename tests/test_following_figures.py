@@ -7,10 +7,10 @@ import pytest
 from memgpt_core import projections
 from memgpt_core.blueprint import Blueprint
 from memgpt_core.errors import ModelUnavailable
-from memgpt_core.following import Following, Spent, WriteBehind
 from memgpt_core.home import Home
 from memgpt_core.settings import AgentSettings
 from memgpt_core.workspace import Workspace
+from memgpt_core.write_behind import Following, Spent, WriteBehind
 
 
 @pytest.fixture
