@@ -27,16 +27,18 @@ from memgpt_core.indexing import Indexing
 from memgpt_core.project import Change, project
 from memgpt_core.prompt import Reader
 from memgpt_core.ranking import LEXICAL, Weights, weights
+from memgpt_core.recent import Recent
 from memgpt_core.reembedding import Reembedded, Reembedding
 from memgpt_core.rows import Row
 from memgpt_core.scope import Scope
-from memgpt_core.search import BOTH, EMBED_IN_SEARCH, WORDS, Found, How, Search, SignalsWanted, WhyNot
+from memgpt_core.search import BOTH, EMBED_IN_SEARCH, WORDS, Found, How, Search, SignalsWanted, WhyNot, reads_rows
 from memgpt_core.similarity import EMBED_BATCH, INDEXED, INDEXED_ROLES, Similarity
 from memgpt_core.state import State
 from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.index import LanceIndex
 from memgpt_core.stores.recall import RecallStore, forget
 from memgpt_core.stores.vectors import VectorStore
+from memgpt_core.stores.versions import OPEN
 from memgpt_core.tiering import Tier, Tiering
 from memgpt_core.word_scan import scan
 
@@ -142,8 +144,7 @@ class Projections:
         self._rows = RecallStore(folder / "rows.duckdb", self._opens)
         self.rebuilt_because = self._rows.rebuilt_because
         self._last_seq = self._rows.position
-        self._taken_from = self._last_seq
-        self._touched: dict[str, int] = {}
+        self._recent = Recent(self._last_seq)
         self._vectors_mb = vectors_mb
         self._finding = self._find_with(embedder)
         self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
@@ -159,7 +160,7 @@ class Projections:
         self._flusher: threading.Thread | None = None
 
     def _find_with(self, embedder: Embedder | None) -> _Finding:
-        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0, self._untouched)
+        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0, self._recent, self._drained)
         tiering, similarity = None, None
         if embedder:
             tiering = Tiering(self.folder / "far.lance", hot, embedder.name, embedder.dim, self._vectors_mb)
@@ -190,8 +191,8 @@ class Projections:
         changes = project(before, event)
         with self._pending_lock:
             self._pending.append((event.seq, changes))
+            self._recent.take(event.seq, changes)
             self._last_seq = event.seq
-            self._touched.update((change.table, event.seq) for change in changes)
         self._work.set()
         if len(self._pending) >= DRAIN_AT:
             self._hurry.set()
@@ -224,17 +225,31 @@ class Projections:
         self._drain()
         return self._rows.query(sql, params)
 
+    def settle(self) -> None:
+        """Have the row store take everything that was committed; `status` says what it could not take."""
+        self._drain()
+
     def items(self, ids: Iterable[str], at: int | None = None) -> dict[str, Row]:
-        """Messages (`m...`) and passages (`p...`) by id, as they stand now or stood just after event `at`."""
+        """Messages (`m...`) and passages (`p...`) by id, as they stand now or stood just after event `at`.
+
+        Those that began just now come from RAM, so that what a search found is read as soon.
+        """
         ids = list(ids)
         found: dict[str, Row] = {}
-        self._drain()
         for table, letter in (("messages", "m"), ("passages", "p")):
-            wanted = [id for id in ids if id.startswith(letter)]
-            if wanted:
-                where, params = Scope(table, self._rows.position if at is None else at).stood()
+            wanted = {id for id in ids if id.startswith(letter)}
+            if not wanted:
+                continue
+            until = self._last_seq if at is None else at
+            position = self._rows.position
+            began = self._recent.since(table, position, until)
+            if began is None:
+                position, began = self._drained(), []
+            found.update((row["id"], dict(row)) for row in began if row["id"] in wanted)
+            if wanted := wanted.difference(found):
+                where, params = Scope(table, min(position, until)).stood()
                 sql = f"SELECT * FROM {table} WHERE {where} AND id IN (SELECT unnest($ids))"
-                found.update((row["id"], row) for row in self._rows.query(sql, {**params, "ids": wanted}))
+                found.update((row["id"], row) for row in self._rows.query(sql, {**params, "ids": sorted(wanted)}))
         return {id: found[id] for id in ids if id in found}
 
     def recall(
@@ -312,7 +327,7 @@ class Projections:
             name: tuple(value) if isinstance(value, list) else value for name, value in narrow.items()
         }
         finding = self._finding
-        position, how = self._held(finding, query, How(floor, signals))
+        position, how = self._held(finding, query, How(floor, signals), self._drained())
         scope = Scope(table, position if at is None else at, **given)
         return finding.search.why_not(scope, id, query, page, page_size, how)
 
@@ -535,9 +550,10 @@ class Projections:
     def _select(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
         return self._rows.query(sql, params)
 
-    def _untouched(self, table: str, after: int) -> bool:
-        """Whether surely no row of a table began or ended since event `after`: nothing need be asked of the rows."""
-        return after >= max(self._taken_from, self._touched.get(table, 0))
+    def _drained(self) -> int:
+        """Have the rows take everything that was committed; the last event they have, which is less if they cannot."""
+        self._drain()
+        return self._rows.position
 
     def _drain(self) -> None:
         with self._draining:
@@ -574,11 +590,14 @@ class Projections:
                     if tell:
                         tell(0.5 * min(1.0, self._rows.position / max(1, self._last_seq)))
             self._rows.take(batch)
-            self._last_seq = max(self._last_seq, self._rows.position)
-            self._taken_from = self._last_seq
+            with self._pending_lock:
+                self._last_seq = max(self._last_seq, self._rows.position)
+                self._recent.begin(self._last_seq)
 
     def _drop_rows(self) -> None:
         with self._draining:
+            # Whoever asks waits until the rows are made.
+            self._recent.begin(OPEN)
             self._rows.close()
             forget(self._rows.path)
             self._rows = RecallStore(self._rows.path, self._opens)
@@ -592,6 +611,7 @@ class Projections:
         self._hot.sync(self._rows.position)
         self._hot.keep()
         if self._similarity:
+            self._vectors.settle()
             self._similarity.sync(self._rows.position, self._spread)
             if self._closing.is_set():
                 self._similarity.embed(most=EMBED_BATCH)
@@ -620,32 +640,33 @@ class Projections:
 
     def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None, how: How) -> Found:
         finding = self._finding
-        self._drain()
-        position = self._rows.position
-        if query.strip() and how.signals != "vectors" and finding.hot.behind(position) > WORDS_BEHIND_MOST:
+        if query.strip() and how.signals != "vectors" and finding.hot.behind(self._last_seq) > WORDS_BEHIND_MOST:
             # Reading a whole life's words takes seconds: the thread does it, and the rows answer meanwhile.
             self._work.set()
             self._hurry.set()
+            position = self._drained()
             return scan(self._select, scope._replace(n=position if at is None else at), query, page, page_size)
-        position, how = self._held(finding, query, how)
+        until = self._drained() if reads_rows(scope, query) else self._last_seq
+        position, how = self._held(finding, query, how, until)
         return finding.search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
 
-    def _held(self, finding: _Finding, query: str, how: How) -> tuple[int, How]:
-        """Have all that was committed held for a search: (the last event, how to search with what is held)."""
-        self._drain()
-        position = self._rows.position
-        if query.strip():
-            finding.hot.sync(position)
-            similarity = finding.similarity
-            if similarity and how.signals != "words":
-                if not similarity.loaded:
-                    self._work.set()
-                if similarity.behind(position) > VECTORS_BEHIND_MOST:
-                    # A whole life's vectors take seconds to read: the thread does it, and words answer meanwhile.
-                    self._work.set()
-                    self._hurry.set()
-                    return position, how._replace(signals="words")
-                self._attempt("vectors", lambda: _embed_new(similarity, position, query))
+    def _held(self, finding: _Finding, query: str, how: How, position: int) -> tuple[int, How]:
+        """Have all up to an event held for a search: (up to which it is, how to search with what is held)."""
+        if not query.strip():
+            return position, how
+        position = finding.hot.sync(position)
+        similarity = finding.similarity
+        if similarity and how.signals != "words":
+            if not similarity.loaded:
+                self._work.set()
+            if similarity.behind(position) > VECTORS_BEHIND_MOST:
+                # A whole life's vectors take seconds to read: the thread does it, and words answer meanwhile.
+                self._work.set()
+                self._hurry.set()
+                return position, how._replace(signals="words")
+            self._attempt("vectors", lambda: _embed_new(similarity, position, query))
+            if self._vectors.waiting:
+                self._work.set()
         return position, how
 
     # --- the thread ---------------------------------------------------------------------------------
@@ -686,4 +707,4 @@ class Projections:
 
 def _embed_new(similarity: Similarity, position: int, query: str) -> None:
     similarity.sync(position)
-    similarity.embed(most=EMBED_IN_SEARCH, query=query)
+    similarity.embed(most=EMBED_IN_SEARCH, query=query, later=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from memgpt_core.events import Hit
 from memgpt_core.hot import INDEXED_ROLES, HotTable, HotTier, Query
 from memgpt_core.ids import number
-from memgpt_core.queries import Asked, Phrase, asked
+from memgpt_core.queries import Asked, Phrase, asked, quotes
 from memgpt_core.ranking import (
     SHORTLIST,
     WORDS_CONTEXT,
@@ -374,6 +374,11 @@ class Search:
     def _ids(self, scope: Scope) -> set[str]:
         where, params = scope.where()
         return {row["id"] for row in self._query(f"SELECT id FROM {scope.table} WHERE {where}", params)}
+
+
+def reads_rows(scope: Scope, query: str) -> bool:
+    """Whether a search asks the row store, which must then have everything."""
+    return not query.strip() or scope.by_ids or scope.document is not None or quotes(query)
 
 
 def _best(hot: HotTable, places: Places, scores: NDArray[np.float64]) -> Places:

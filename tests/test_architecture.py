@@ -93,6 +93,7 @@ FLOORS: dict[str, int] = {
             "projections",
             "indexing",
             "hot",
+            "recent",
             "scope",
             "search",
             "similarity",

@@ -1,5 +1,6 @@
 """Vectors beyond RAM: what is on disk is found like what is here, filters are kept, and what was missed is said."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,7 +41,7 @@ class Tiers:
 
     def __init__(self, folder: Path, context: Context, *, budget_mb: float = 0, pieces: bool = False) -> None:
         self.versions = Versions("m", ("user",))
-        self.hot: Any = SimpleNamespace(lock=tiering.HotTier(folder, lambda _sql, _params: [], 0).lock, tables={})
+        self.hot: Any = SimpleNamespace(lock=threading.RLock(), tables={})
         for table in tiering.INDEXED:
             hot: Any = SimpleNamespace()
             hot.forget_vectors = lambda hot=hot: setattr(hot, "matrix", TieredMatrix(DIM, self.versions, context))
