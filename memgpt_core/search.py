@@ -30,7 +30,7 @@ from memgpt_core.ranking import (
 from memgpt_core.scope import Scope
 from memgpt_core.similarity import Near, Similarity
 from memgpt_core.stores.matrix import Vector
-from memgpt_core.stores.versions import NONE, Mask, Part, Places, Versions
+from memgpt_core.stores.versions import NONE, Mask, Part, Places, Versions, union
 
 _FILTER_NAMES = {
     "roles": "who it is from",
@@ -205,9 +205,8 @@ class Search:
             )
         if near:
             over = near.places[near.over[near.places]]
-            candidates, match = (
-                (np.union1d(by_words, over), matched | near.over) if len(by_words) else (over, near.over)
-            )
+            match = matched | near.over if len(by_words) else near.over
+            candidates = union(by_words, over, len(part)) if len(by_words) else over
             mode = VECTORS if how.signals == "vectors" else BOTH
             mode += "" if near.recall is None else APPROXIMATE.format(near.recall)
         rest = match.copy()

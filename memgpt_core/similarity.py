@@ -25,7 +25,7 @@ from memgpt_core.rows import Row
 from memgpt_core.stores.matrix import NEAR, NO_COSINE, Cosines, Rough, Vector
 from memgpt_core.stores.tiered import TieredMatrix
 from memgpt_core.stores.vectors import VectorStore, text_hash
-from memgpt_core.stores.versions import NONE, Began, Mask, Places
+from memgpt_core.stores.versions import NONE, Began, Mask, Places, without
 from memgpt_core.tiering import Tiering
 
 EMBED_BATCH = 256
@@ -178,7 +178,7 @@ class Similarity:
         if len(best) > size:
             kept = np.lexsort((-hot.versions.column("born")[best], -cosines))[:size]
             best, cosines = best[kept], cosines[kept]
-        more = np.setdiff1d(also, best) if len(also) else also
+        more = without(also, best, len(rough)) if len(also) else also
         more = more[matrix.has()[more]]
         cosines = np.concatenate([cosines, matrix.exact(more, query, *beside)])
         recall = None if matrix.exhausted or matrix.far is None else matrix.far.kind.recall
