@@ -327,7 +327,7 @@ class Projections:
             name: tuple(value) if isinstance(value, list) else value for name, value in narrow.items()
         }
         finding = self._finding
-        position, how = self._held(finding, query, How(floor, signals), self._drained())
+        position, how = self._held(finding, query, How(floor, signals), on_rows=True)
         scope = Scope(table, position if at is None else at, **given)
         return finding.search.why_not(scope, id, query, page, page_size, how)
 
@@ -646,12 +646,15 @@ class Projections:
             self._hurry.set()
             position = self._drained()
             return scan(self._select, scope._replace(n=position if at is None else at), query, page, page_size)
-        until = self._drained() if reads_rows(scope, query) else self._last_seq
-        position, how = self._held(finding, query, how, until)
+        position, how = self._held(finding, query, how, reads_rows(scope, query))
         return finding.search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
 
-    def _held(self, finding: _Finding, query: str, how: How, position: int) -> tuple[int, How]:
-        """Have all up to an event held for a search: (up to which it is, how to search with what is held)."""
+    def _held(self, finding: _Finding, query: str, how: How, on_rows: bool) -> tuple[int, How]:
+        """Have all that was committed held for a search: (up to which event it is, how to search with what is held).
+
+        With `on_rows` the row store has it, too.
+        """
+        position = self._drained() if on_rows else self._last_seq
         if not query.strip():
             return position, how
         position = finding.hot.sync(position)
