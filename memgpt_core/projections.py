@@ -13,21 +13,20 @@ import atexit
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.documents.manifest import nothing_kept
 from memgpt_core.embedding.base import Embedder
-from memgpt_core.errors import MemscopeError, StoreBroken
+from memgpt_core.errors import MemscopeError
 from memgpt_core.events import Event
+from memgpt_core.following import FoldFrom, FollowedRows
 from memgpt_core.hot import HotTier
 from memgpt_core.indexing import Indexing
-from memgpt_core.project import Change, project
 from memgpt_core.prompt import Reader
 from memgpt_core.ranking import LEXICAL, Weights, weights
-from memgpt_core.recent import Recent
 from memgpt_core.reembedding import Reembedded, Reembedding
 from memgpt_core.rows import Row
 from memgpt_core.scope import Scope
@@ -36,15 +35,12 @@ from memgpt_core.similarity import EMBED_BATCH, INDEXED, INDEXED_ROLES, Similari
 from memgpt_core.state import State
 from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.index import LanceIndex
-from memgpt_core.stores.recall import RecallStore, forget
 from memgpt_core.stores.vectors import VectorStore
-from memgpt_core.stores.versions import OPEN
 from memgpt_core.tiering import Tier, Tiering
 from memgpt_core.word_scan import scan
 
 Store = Literal["rows", "index", "vectors"]
-FoldFrom = Callable[[int], Iterator[tuple[State, Event]]]
-"""Given a seq: every later event of the log with the state just before it, in order."""
+_Fails = Literal["vectors", "index", "far"]
 Progress = Callable[[float], None]
 """Told which share of the work is done, 0 to 1."""
 
@@ -54,7 +50,6 @@ DRAIN_AT = 256
 FLUSH_EVERY_S = 1.0
 RETRY_AFTER_S = 5.0
 STOP_WITHIN_S = 10.0
-CATCH_UP_EVENTS = 4000
 _ID = re.compile(r"[mp][0-9]{1,15}(\.[0-9]{1,9})?")
 WORDS_BEHIND_MOST = 25_000
 """A search reads the words of no more events than this itself: about a second's."""
@@ -137,30 +132,23 @@ class Projections:
         """
         self.folder = folder
         self.documents = documents
-        self._opens = documents.open if documents else nothing_kept
-        self._read = read
         self._vectors = vectors
         self._renewed = renewed
-        self._rows = RecallStore(folder / "rows.duckdb", self._opens)
+        self._rows = FollowedRows(folder / "rows.duckdb", documents.open if documents else nothing_kept, read)
         self.rebuilt_because = self._rows.rebuilt_because
-        self._last_seq = self._rows.position
-        self._recent = Recent(self._last_seq)
         self._vectors_mb = vectors_mb
         self._finding = self._find_with(embedder)
         self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
         self.reembedding = Reembedding(self.reembed)
-        self._pending: list[tuple[int, list[Change]]] = []
-        self._pending_lock = threading.Lock()
-        self._draining = threading.RLock()
         self._indexing = threading.RLock()
-        self._errors: dict[Store | Literal["far"], str] = dict.fromkeys((*ALL, "far"), "")
+        self._errors: dict[_Fails, str] = dict.fromkeys(("vectors", "index", "far"), "")
         self._closing = threading.Event()
         self._work = threading.Event()
         self._hurry = threading.Event()
         self._flusher: threading.Thread | None = None
 
     def _find_with(self, embedder: Embedder | None) -> _Finding:
-        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0, self._recent, self._drained)
+        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0, self._rows.recent, self._rows.drained)
         tiering, similarity = None, None
         if embedder:
             tiering = Tiering(self.folder / "far.lance", hot, embedder.name, embedder.dim, self._vectors_mb)
@@ -188,13 +176,9 @@ class Projections:
 
     def take(self, before: State, event: Event) -> None:
         """An event was committed: remember its row changes. Touches no disk."""
-        changes = project(before, event)
-        with self._pending_lock:
-            self._pending.append((event.seq, changes))
-            self._recent.take(event.seq, changes)
-            self._last_seq = event.seq
+        self._rows.note(before, event)
         self._work.set()
-        if len(self._pending) >= DRAIN_AT:
+        if self._rows.pending >= DRAIN_AT:
             self._hurry.set()
 
     def catch_up(self, fold_from: FoldFrom) -> None:
@@ -205,11 +189,11 @@ class Projections:
         Raises:
             StoreBroken: the row store can take nothing.
         """
-        if not self._same_log():
+        if not self._rows.same_log():
             self.rebuilt_because = "The stores did not belong to this log; they were made anew."
             self._drop_rows()
             self._index.drop()
-        self._take_from_log(fold_from)
+        self._rows.take_from_log(fold_from)
         if self._index.position > self._rows.position:
             self._index.drop()
         # Also for what is held in RAM: so that the first search need not wait for it.
@@ -222,35 +206,16 @@ class Projections:
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """A SELECT over the row store, with everything that was committed; note that "at" must be quoted."""
-        self._drain()
+        self._rows.drained()
         return self._rows.query(sql, params)
 
     def settle(self) -> None:
         """Have the row store take everything that was committed; `status` says what it could not take."""
-        self._drain()
+        self._rows.drained()
 
     def items(self, ids: Iterable[str], at: int | None = None) -> dict[str, Row]:
-        """Messages (`m...`) and passages (`p...`) by id, as they stand now or stood just after event `at`.
-
-        Those that began just now come from RAM, so that what a search found is read as soon.
-        """
-        ids = list(ids)
-        found: dict[str, Row] = {}
-        for table, letter in (("messages", "m"), ("passages", "p")):
-            wanted = {id for id in ids if id.startswith(letter)}
-            if not wanted:
-                continue
-            until = self._last_seq if at is None else at
-            position = self._rows.position
-            began = self._recent.since(table, position, until)
-            if began is None:
-                position, began = self._drained(), []
-            found.update((row["id"], dict(row)) for row in began if row["id"] in wanted)
-            if wanted := wanted.difference(found):
-                where, params = Scope(table, min(position, until)).stood()
-                sql = f"SELECT * FROM {table} WHERE {where} AND id IN (SELECT unnest($ids))"
-                found.update((row["id"], row) for row in self._rows.query(sql, {**params, "ids": sorted(wanted)}))
-        return {id: found[id] for id in ids if id in found}
+        """Messages (`m...`) and passages (`p...`) by id, as they stand now or stood just after event `at`."""
+        return self._rows.items(ids, at)
 
     def recall(
         self,
@@ -339,9 +304,9 @@ class Projections:
     def status(self) -> Status:
         """How far the stores are; costs no disk. What they hold in RAM, and how well the rest is found: `in_ram`."""
         similarity = self._similarity
-        error = next(filter(None, self._errors.values()), "")
+        error = next(filter(None, (self._rows.error, *self._errors.values())), "")
         return Status(
-            pending=len(self._pending),
+            pending=self._rows.pending,
             duckdb_seq=self._rows.position,
             index_seq=self._index.position,
             not_embedded=len(self.not_embedded()),
@@ -393,7 +358,7 @@ class Projections:
         if similarity is None:
             return Reembedded(0, 0, "This agent has no embedding model: searches go by words. Choose one in Settings.")
         renewed = self._renewed()
-        self._drain()
+        self._rows.drained()
         with self._indexing:
             if renewed and self._embedder and (renewed.name, renewed.dim) != (self._embedder.name, self._embedder.dim):
                 self._take_over(self._find_with(renewed))
@@ -432,14 +397,13 @@ class Projections:
             return go_on()
 
         while go_on():
-            self._drain()
+            self._rows.drained()
             position = self._rows.position
             coming.hot.sync(position)
             similarity.sync(position)
             wanted = max(wanted, len(similarity.not_embedded()))
             similarity.embed(go_on=goes_on)
-            with self._indexing, self._draining:
-                self._drain()
+            with self._indexing, self._rows.at_rest():
                 # Nobody waits for what came meanwhile, unless it is too much for a search to embed itself.
                 if go_on() and self._rows.position - position <= EMBED_IN_SEARCH:
                     self._take_over(coming)
@@ -455,12 +419,9 @@ class Projections:
         self._errors["vectors"] = ""
         self._work.set()
 
-    @contextmanager
-    def at_rest(self) -> Iterator[Path]:
+    def at_rest(self) -> AbstractContextManager[Path]:
         """The row store's file with everything that was committed, while nobody writes to it; commits go on."""
-        with self._draining:
-            self._drain()
-            yield self._rows.path
+        return self._rows.at_rest()
 
     def copy_rows(self, path: Path, seq: int) -> None:
         """Make a row store in another file that stands at event `seq`, for a fork.
@@ -468,22 +429,17 @@ class Projections:
         Raises:
             StoreBroken: it could not be made; no file is left.
         """
-        self._drain()
-        try:
-            self._rows.copy_until(path, seq)
-        except StoreBroken:
-            forget(path)
-            raise
+        self._rows.copy_until(path, seq)
 
     # --- following the log --------------------------------------------------------------------------
 
     def flush(self) -> bool:
         """Let every store take all that was committed, now; whether all of them could."""
-        self._drain()
+        self._rows.drained()
         with self._indexing:
             self._attempt("vectors", self._embed)
             self._attempt("index", lambda: self._index.follow(self._rows.position, self.not_embedded()))
-        return not any(self._errors.values())
+        return not any((self._rows.error, *self._errors.values()))
 
     def rebuild(self, fold_from: FoldFrom, progress: Progress | None = None, stores: Sequence[Store] = ALL) -> None:
         """Drop these stores and make them anew from the log; `vectors` embeds this agent's texts again.
@@ -495,10 +451,10 @@ class Projections:
         tell = progress or (lambda _share: None)
         with self._indexing:
             if "rows" in stores:
-                with self._draining:
+                with self._rows.lock:
                     self._drop_rows()
-                    self._take_from_log(fold_from, tell)
-            self._drain()
+                    self._rows.take_from_log(fold_from, lambda share: tell(0.5 * share))
+            self._rows.drained()
             if self._embedder and "vectors" in stores:
                 self._vectors.drop(self._embedder.name, self._embedder.dim, self._hashes())
             self._hot.forget()
@@ -550,57 +506,9 @@ class Projections:
     def _select(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
         return self._rows.query(sql, params)
 
-    def _drained(self) -> int:
-        """Have the rows take everything that was committed; the last event they have, which is less if they cannot."""
-        self._drain()
-        return self._rows.position
-
-    def _drain(self) -> None:
-        with self._draining:
-            with self._pending_lock:
-                batch = self._pending[:]
-            if batch:
-                self._attempt("rows", lambda: self._take(batch))
-
-    def _take(self, batch: list[tuple[int, list[Change]]]) -> None:
-        self._rows.take(batch)
-        with self._pending_lock:
-            del self._pending[: len(batch)]
-
-    def _same_log(self) -> bool:
-        """Whether the last event the rows took is the one of that seq in the log."""
-        position = self._rows.position
-        if position == 0:
-            return True
-        stored = self._rows.query('SELECT "at", kind FROM events WHERE seq_from = ?', [position])
-        try:
-            event = self._read(position)
-        except LookupError:
-            return False
-        return [(row["at"], row["kind"]) for row in stored] == [(event.at, event.kind)]
-
-    def _take_from_log(self, fold_from: FoldFrom, tell: Progress | None = None) -> None:
-        batch: list[tuple[int, list[Change]]] = []
-        with self._draining:
-            for before, event in fold_from(self._rows.position):
-                batch.append((event.seq, project(before, event)))
-                if len(batch) == CATCH_UP_EVENTS:
-                    self._rows.take(batch)
-                    batch = []
-                    if tell:
-                        tell(0.5 * min(1.0, self._rows.position / max(1, self._last_seq)))
-            self._rows.take(batch)
-            with self._pending_lock:
-                self._last_seq = max(self._last_seq, self._rows.position)
-                self._recent.begin(self._last_seq)
-
     def _drop_rows(self) -> None:
-        with self._draining:
-            # Whoever asks waits until the rows are made.
-            self._recent.begin(OPEN)
-            self._rows.close()
-            forget(self._rows.path)
-            self._rows = RecallStore(self._rows.path, self._opens)
+        with self._rows.lock:
+            self._rows.drop()
             if self._tiering:
                 self._tiering.drop()
             self._hot.forget()
@@ -640,11 +548,11 @@ class Projections:
 
     def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None, how: How) -> Found:
         finding = self._finding
-        if query.strip() and how.signals != "vectors" and finding.hot.behind(self._last_seq) > WORDS_BEHIND_MOST:
+        if query.strip() and how.signals != "vectors" and finding.hot.behind(self._rows.last_seq) > WORDS_BEHIND_MOST:
             # Reading a whole life's words takes seconds: the thread does it, and the rows answer meanwhile.
             self._work.set()
             self._hurry.set()
-            position = self._drained()
+            position = self._rows.drained()
             return scan(self._select, scope._replace(n=position if at is None else at), query, page, page_size)
         position, how = self._held(finding, query, how, reads_rows(scope, query))
         return finding.search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
@@ -654,7 +562,7 @@ class Projections:
 
         With `on_rows` the row store has it, too.
         """
-        position = self._drained() if on_rows else self._last_seq
+        position = self._rows.drained() if on_rows else self._rows.last_seq
         if not query.strip():
             return position, how
         position = finding.hot.sync(position)
@@ -689,10 +597,10 @@ class Projections:
         while not self._closing.is_set() and (left := until - time.monotonic()) > 0:
             if self._hurry.wait(left) and not self._closing.is_set():
                 self._hurry.clear()
-                self._drain()
+                self._rows.drained()
         self._work.set()
 
-    def _attempt(self, store: Store | Literal["far"], action: Callable[[], None]) -> None:
+    def _attempt(self, store: _Fails, action: Callable[[], None]) -> None:
         try:
             action()
         except MemscopeError as error:

@@ -94,6 +94,7 @@ FLOORS: dict[str, int] = {
             "indexing",
             "hot",
             "recent",
+            "following",
             "scope",
             "search",
             "similarity",

@@ -167,14 +167,14 @@ def test_a_search_goes_on_while_the_rows_are_being_written(tmp_path: Path) -> No
         live.archival("warm")
         passage = script.insert("Ophelia sleeps on the piano").passage
         live.follow()
-        writing, go_on, take = threading.Event(), threading.Event(), live._rows.take
+        writing, go_on, take = threading.Event(), threading.Event(), live._rows._store.take
 
         def slow(batch: Any) -> None:
             writing.set()
             assert go_on.wait(20)
             take(batch)
 
-        live._rows.take = slow  # type: ignore[method-assign]
+        live._rows._store.take = slow  # type: ignore[method-assign]
         thread = threading.Thread(target=live.settle)
         thread.start()
         try:
