@@ -108,7 +108,7 @@ def test_a_text_that_was_edited_or_deleted_just_now_is_found_so(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "narrow", [{"tags": ("music",)}, {"sources": ("diary",)}, {"text": "tuner"}, {"session": 1}, {}]
+    "narrow", [{"tags": ("music",)}, {"sources": ("diary",)}, {"text": "tuner"}, {"session": 0}, {}]
 )
 def test_what_the_rows_must_answer_is_answered_with_what_came_just_now(tmp_path: Path, narrow: dict[str, Any]) -> None:
     script = Script()
@@ -120,8 +120,8 @@ def test_what_the_rows_must_answer_is_answered_with_what_came_just_now(tmp_path:
         live.follow()
         query = "piano" if narrow else '"piano tuner"'
         found = live.archival(query, **narrow)
-        assert ids(found)[0] == script.passage
-        assert (apart in ids(found)) is (narrow in ({"text": "tuner"}, {"session": 1}, {}))
+        assert script.passage in ids(found)
+        assert (apart in ids(found)) is (narrow in ({"text": "tuner"}, {"session": 0}, {}))
         live.flush()
         assert live.archival(query, **narrow) == found
 
