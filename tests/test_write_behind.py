@@ -157,11 +157,12 @@ def test_vectors_of_a_search_are_on_disk_after_the_next_flush_and_made_again_aft
 
     embedder = Told(64)
     with opened(tmp_path / "agent", script, embedder) as live:
+        live.archival("warm")
         script.insert("the spare key is blue").trigger("the clock struck", cause="system")
         live.follow()
         live.archival("spare key")
         assert "the clock struck" not in asked
-        assert asked[0] == "the spare key is blue"
+        assert "the spare key is blue" in asked
         hash = text_hash("the spare key is blue")
         with live.vectors._con.cursor() as cursor:
             assert cursor.execute("SELECT count(*) FROM vectors").fetchall() == [(0,)]
