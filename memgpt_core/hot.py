@@ -6,7 +6,7 @@ so that opening an agent cuts no text again; the file is disposable. Does not em
 
 import threading
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -17,6 +17,7 @@ from memgpt_core.events import EPOCH
 from memgpt_core.ids import number
 from memgpt_core.queries import day_terms, joined
 from memgpt_core.ranking import VECTORS_CONTEXT, Context
+from memgpt_core.recent import Recent
 from memgpt_core.rows import Row
 from memgpt_core.stores.postings import Postings, Stored
 from memgpt_core.stores.tiered import TieredMatrix
@@ -26,9 +27,15 @@ INDEXED_ROLES = ("user", "assistant")
 INDEXED = {"messages": "role IN ('user', 'assistant') AND text <> ''", "passages": "text <> ''"}
 """Which rows of a table are found by similarity and stand in the search index, as SQL."""
 
+
+def indexed(table: str, row: Row) -> bool:
+    """The same of one row."""
+    return bool(row["text"]) and (table != "messages" or row["role"] in INDEXED_ROLES)
+
+
 Query = Callable[[str, Mapping[str, Any]], list[Row]]
-Untouched = Callable[[str, int], bool]
-"""Given a table and an event: whether surely no row of it began or ended since."""
+Drained = Callable[[], int]
+"""Has the row store take everything that was committed: the last event it has."""
 
 FORMAT = 2
 """Raised when words are cut, days named or rows numbered in another way."""
@@ -39,6 +46,7 @@ KEEP_GROWTH = 0.25
 
 KEEP_LEAST = 2000
 
+_US = timedelta(microseconds=1)
 _DAY_US = 86_400_000_000
 _PLAIN_SOURCES = ("", "agent", "human", "upload")
 _FIELDS = {"messages": "role, session, text", "passages": "'' AS role, session, text, tags, source"}
@@ -84,11 +92,10 @@ class HotTable:
 class HotTier:
     """Both tables of one agent; every reader holds `lock`."""
 
-    def __init__(
-        self, folder: Path, query: Query, dim: int, untouched: Untouched = lambda _table, _after: False
-    ) -> None:
+    def __init__(self, folder: Path, query: Query, dim: int, recent: Recent, drained: Drained) -> None:
         self.lock = threading.RLock()
-        self.untouched = untouched
+        self.recent = recent
+        self.drained = drained
         self._path = folder / "words.npz"
         self._query = query
         self._dim = dim
@@ -110,16 +117,22 @@ class HotTier:
                     self._load(position)
         return position - min(hot.position for hot in self.tables.values())
 
-    def sync(self, position: int) -> None:
-        """Take what the row store took up to `position`."""
+    def sync(self, position: int) -> int:
+        """Take what was committed up to `position`; up to which event all of it could be taken.
+
+        Rows that began just now come from RAM; others from the row store, which takes what it lacks first.
+        """
         self.behind(position)
-        tables = list(INDEXED)
-        for table in tables:
+        for table in INDEXED:
             # Not in one go: whoever asks how far it is need not wait for all of it.
-            while self.tables[table].position < position:
+            while self.tables[table].position < position and not self._take_recent(table, position):
+                # Not with the lock held: other searches go on while the disk is waited for.
+                to = min(position, self.drained())
                 with self.lock:
-                    if (hot := self.tables[table]).position < position:
-                        self._take(hot, position)
+                    if (hot := self.tables[table]).position >= to:
+                        break
+                    self._take(hot, to)
+        return min(position, *(hot.position for hot in self.tables.values()))
 
     def keep(self) -> None:
         """Write the words into their file if they have changed much since; a full disk costs the next opening time."""
@@ -127,7 +140,10 @@ class HotTier:
             position = min(hot.position for hot in self.tables.values())
             if position - self._kept_at < max(KEEP_LEAST, KEEP_GROWTH * position):
                 return
-            found: dict[str, Any] = {"format": np.array([FORMAT, position]), "log": np.array(self._mark(position))}
+            if not (mark := self._mark(position)):
+                # The row store is not there yet.
+                return
+            found: dict[str, Any] = {"format": np.array([FORMAT, position]), "log": np.array(mark)}
             for name, hot in self.tables.items():
                 stored = hot.postings.stored()
                 found |= {f"{name}.{column}": hot.versions.column(column) for column in COLUMNS}
@@ -149,10 +165,20 @@ class HotTier:
 
     # --- the rows -------------------------------------------------------------------------------------------
 
+    def _take_recent(self, table: str, position: int) -> bool:
+        """Take the rows that began just now from RAM; False when that is not all that happened."""
+        with self.lock:
+            hot = self.tables[table]
+            began = self.recent.since(table, hot.position, position)
+            if began is None:
+                return False
+            self._begin_rows(
+                hot, [{"role": "", **row, "at_us": (row["at"] - EPOCH) // _US} for row in began if row["text"]]
+            )
+            hot.position = max(hot.position, position)
+            return True
+
     def _take(self, hot: HotTable, position: int) -> None:
-        if self.untouched(hot.table, hot.position):
-            hot.position = position
-            return
         to = portion(self._query, hot.table, hot.position, position)
         span = {"after": hot.position, "to": to}
         rows = self._query(
@@ -165,15 +191,17 @@ class HotTier:
             "AND seq_to <= $to",
             span,
         )
+        self._begin_rows(hot, rows)
+        hot.versions.end((Began(row["id"], row["seq_from"]) for row in ended), (row["seq_to"] for row in ended))
+        hot.position = to
+
+    @staticmethod
+    def _begin_rows(hot: HotTable, rows: list[Row]) -> None:
         rows.sort(key=lambda row: (row["seq_from"], number(row["id"])))
         names = Version._fields
         hot.versions.add(Version(**{name: row[name] for name in names}) for row in rows)
-        hot.postings.add(
-            [_found_by(row) for row in rows],
-            [_days(row) for row in rows] if hot.table == "messages" else [()] * len(rows),
-        )
-        hot.versions.end((Began(row["id"], row["seq_from"]) for row in ended), (row["seq_to"] for row in ended))
-        hot.position = to
+        days = [_days(row) if hot.table == "messages" else () for row in rows]
+        hot.postings.add([_found_by(row) for row in rows], days)
 
     # --- the file -------------------------------------------------------------------------------------------
 

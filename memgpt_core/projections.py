@@ -14,37 +14,35 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from memgpt_core.documents.manifest import nothing_kept
 from memgpt_core.embedding.base import Embedder
-from memgpt_core.errors import MemscopeError, StoreBroken
+from memgpt_core.errors import MemscopeError
 from memgpt_core.events import Event
+from memgpt_core.following import FoldFrom, FollowedRows
 from memgpt_core.hot import HotTier
 from memgpt_core.indexing import Indexing
-from memgpt_core.project import Change, project
 from memgpt_core.prompt import Reader
 from memgpt_core.ranking import LEXICAL, Weights, weights
 from memgpt_core.reembedding import Reembedded, Reembedding
 from memgpt_core.rows import Row
 from memgpt_core.scope import Scope
-from memgpt_core.search import BOTH, EMBED_IN_SEARCH, WORDS, Found, How, Search, SignalsWanted, WhyNot
+from memgpt_core.search import BOTH, EMBED_IN_SEARCH, WORDS, Found, How, Search, SignalsWanted, WhyNot, reads_rows
 from memgpt_core.similarity import EMBED_BATCH, INDEXED, INDEXED_ROLES, Similarity
 from memgpt_core.state import State
 from memgpt_core.stores.documents import ColdStorage
 from memgpt_core.stores.index import LanceIndex
-from memgpt_core.stores.recall import RecallStore, forget
 from memgpt_core.stores.vectors import VectorStore
 from memgpt_core.tiering import Tier, Tiering
 from memgpt_core.word_scan import scan
-from memgpt_core.write_behind import Following, Whose, WriteBehind
+from memgpt_core.write_behind import Whose, WriteBehind
 
 Store = Literal["rows", "index", "vectors"]
-FoldFrom = Callable[[int], Iterator[tuple[State, Event]]]
-"""Given a seq: every later event of the log with the state just before it, in order."""
+_Fails = Literal["vectors", "index", "far"]
 Progress = Callable[[float], None]
 """Told which share of the work is done, 0 to 1."""
 
@@ -54,7 +52,6 @@ DRAIN_AT = 256
 FLUSH_EVERY_S = 1.0
 RETRY_AFTER_S = 5.0
 STOP_WITHIN_S = 10.0
-CATCH_UP_EVENTS = 4000
 _ID = re.compile(r"[mp][0-9]{1,15}(\.[0-9]{1,9})?")
 WORDS_BEHIND_MOST = 25_000
 """A search reads the words of no more events than this itself: about a second's."""
@@ -139,33 +136,25 @@ class Projections:
         """
         self.folder = folder
         self.documents = documents
-        self._opens = documents.open if documents else nothing_kept
-        self._read = read
         self._vectors = vectors
         self._renewed = renewed
-        self._rows = RecallStore(folder / "rows.duckdb", self._opens)
+        self._rows = FollowedRows(folder / "rows.duckdb", documents.open if documents else nothing_kept, read)
         self.rebuilt_because = self._rows.rebuilt_because
-        self._last_seq = self._rows.position
-        self._taken_from = self._last_seq
-        self._touched: dict[str, int] = {}
         self._vectors_mb = vectors_mb
         self._behind = behind or WriteBehind()
-        self.following = Following()
+        self.following = self._rows.following
         self._finding = self._find_with(embedder)
         self._index = Indexing(folder / "index.lance", vectors, embedder, self._select)
         self.reembedding = Reembedding(self.reembed)
-        self._pending: list[tuple[int, list[Change]]] = []
-        self._pending_lock = threading.Lock()
-        self._draining = threading.RLock()
         self._indexing = threading.RLock()
-        self._errors: dict[Store | Literal["far"], str] = dict.fromkeys((*ALL, "far"), "")
+        self._errors: dict[_Fails, str] = dict.fromkeys(("vectors", "index", "far"), "")
         self._closing = threading.Event()
         self._work = threading.Event()
         self._hurry = threading.Event()
         self._flusher: threading.Thread | None = None
 
     def _find_with(self, embedder: Embedder | None) -> _Finding:
-        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0, self._untouched)
+        hot = HotTier(self.folder, self._select, embedder.dim if embedder else 0, self._rows.recent, self._rows.drained)
         tiering, similarity = None, None
         if embedder:
             tiering = Tiering(self.folder / "far.lance", hot, embedder.name, embedder.dim, self._vectors_mb)
@@ -193,18 +182,14 @@ class Projections:
 
     def take(self, before: State, event: Event) -> None:
         """An event was committed: remember its row changes. Touches no disk, unless the home wants no write-behind."""
-        changes = project(before, event)
-        with self._pending_lock:
-            self._pending.append((event.seq, changes))
-            self._last_seq = event.seq
-            self._touched.update((change.table, event.seq) for change in changes)
+        self._rows.note(before, event)
         if not self._behind.on:
             with self.following.spent("commit"):
                 if not self.flush(whose="commit"):
                     self._work.set()
             return
         self._work.set()
-        if len(self._pending) >= DRAIN_AT:
+        if self._rows.pending >= DRAIN_AT:
             self._hurry.set()
 
     def catch_up(self, fold_from: FoldFrom) -> None:
@@ -215,11 +200,11 @@ class Projections:
         Raises:
             StoreBroken: the row store can take nothing.
         """
-        if not self._same_log():
+        if not self._rows.same_log():
             self.rebuilt_because = "The stores did not belong to this log; they were made anew."
             self._drop_rows()
             self._index.drop()
-        self._take_from_log(fold_from)
+        self._rows.take_from_log(fold_from)
         if self._embedder is None:
             # Vectors of a model that was here before: nobody reads them.
             shutil.rmtree(self.folder / "far.lance", ignore_errors=True)
@@ -235,21 +220,16 @@ class Projections:
 
     def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """A SELECT over the row store, with everything that was committed; note that "at" must be quoted."""
-        self._drain()
+        self._rows.drained()
         return self._rows.query(sql, params)
+
+    def settle(self) -> None:
+        """Have the row store take everything that was committed; `status` says what it could not take."""
+        self._rows.drained()
 
     def items(self, ids: Iterable[str], at: int | None = None) -> dict[str, Row]:
         """Messages (`m...`) and passages (`p...`) by id, as they stand now or stood just after event `at`."""
-        ids = list(ids)
-        found: dict[str, Row] = {}
-        self._drain()
-        for table, letter in (("messages", "m"), ("passages", "p")):
-            wanted = [id for id in ids if id.startswith(letter)]
-            if wanted:
-                where, params = Scope(table, self._rows.position if at is None else at).stood()
-                sql = f"SELECT * FROM {table} WHERE {where} AND id IN (SELECT unnest($ids))"
-                found.update((row["id"], row) for row in self._rows.query(sql, {**params, "ids": wanted}))
-        return {id: found[id] for id in ids if id in found}
+        return self._rows.items(ids, at)
 
     def recall(
         self,
@@ -326,7 +306,7 @@ class Projections:
             name: tuple(value) if isinstance(value, list) else value for name, value in narrow.items()
         }
         finding = self._finding
-        position, how = self._held(finding, query, How(floor, signals))
+        position, how = self._held(finding, query, How(floor, signals), on_rows=True)
         scope = Scope(table, position if at is None else at, **given)
         return finding.search.why_not(scope, id, query, page, page_size, how)
 
@@ -338,9 +318,9 @@ class Projections:
     def status(self) -> Status:
         """How far the stores are; costs no disk. What they hold in RAM, and how well the rest is found: `in_ram`."""
         similarity = self._similarity
-        error = next(filter(None, self._errors.values()), "")
+        error = next(filter(None, (self._rows.error, *self._errors.values())), "")
         return Status(
-            pending=len(self._pending),
+            pending=self._rows.pending,
             duckdb_seq=self._rows.position,
             index_seq=self._index.position,
             not_embedded=len(self.not_embedded()),
@@ -392,7 +372,7 @@ class Projections:
         if similarity is None:
             return Reembedded(0, 0, "This agent has no embedding model: searches go by words. Choose one in Settings.")
         renewed = self._renewed()
-        self._drain()
+        self._rows.drained()
         with self._indexing:
             if renewed and self._embedder and (renewed.name, renewed.dim) != (self._embedder.name, self._embedder.dim):
                 self._take_over(self._find_with(renewed))
@@ -431,14 +411,13 @@ class Projections:
             return go_on()
 
         while go_on():
-            self._drain()
+            self._rows.drained()
             position = self._rows.position
             coming.hot.sync(position)
             similarity.sync(position)
             wanted = max(wanted, len(similarity.not_embedded()))
             similarity.embed(go_on=goes_on)
-            with self._indexing, self._draining:
-                self._drain()
+            with self._indexing, self._rows.at_rest():
                 # Nobody waits for what came meanwhile, unless it is too much for a search to embed itself.
                 if go_on() and self._rows.position - position <= EMBED_IN_SEARCH:
                     self._take_over(coming)
@@ -454,12 +433,9 @@ class Projections:
         self._errors["vectors"] = ""
         self._work.set()
 
-    @contextmanager
-    def at_rest(self) -> Iterator[Path]:
+    def at_rest(self) -> AbstractContextManager[Path]:
         """The row store's file with everything that was committed, while nobody writes to it; commits go on."""
-        with self._draining:
-            self._drain()
-            yield self._rows.path
+        return self._rows.at_rest()
 
     def copy_rows(self, path: Path, seq: int) -> None:
         """Make a row store in another file that stands at event `seq`, for a fork.
@@ -467,22 +443,17 @@ class Projections:
         Raises:
             StoreBroken: it could not be made; no file is left.
         """
-        self._drain()
-        try:
-            self._rows.copy_until(path, seq)
-        except StoreBroken:
-            forget(path)
-            raise
+        self._rows.copy_until(path, seq)
 
     # --- following the log --------------------------------------------------------------------------
 
     def flush(self, *, whose: Whose = "thread") -> bool:
         """Let every store take all that was committed, now; whether all of them could."""
-        self._drain(whose)
+        self._rows.drained(whose)
         with self._indexing:
             self._attempt("vectors", self._embed)
             self._attempt("index", lambda: self._index.follow(self._rows.position, self.not_embedded()))
-        return not any(self._errors.values())
+        return not any((self._rows.error, *self._errors.values()))
 
     def rebuild(self, fold_from: FoldFrom, progress: Progress | None = None, stores: Sequence[Store] = ALL) -> None:
         """Drop these stores and make them anew from the log; `vectors` embeds this agent's texts again.
@@ -494,10 +465,10 @@ class Projections:
         tell = progress or (lambda _share: None)
         with self._indexing:
             if "rows" in stores:
-                with self._draining:
+                with self._rows.lock:
                     self._drop_rows()
-                    self._take_from_log(fold_from, tell)
-            self._drain()
+                    self._rows.take_from_log(fold_from, lambda share: tell(0.5 * share))
+            self._rows.drained()
             if self._embedder and "vectors" in stores:
                 self._vectors.drop(self._embedder.name, self._embedder.dim, self._hashes())
             self._hot.forget()
@@ -549,55 +520,9 @@ class Projections:
     def _select(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
         return self._rows.query(sql, params)
 
-    def _untouched(self, table: str, after: int) -> bool:
-        """Whether surely no row of a table began or ended since event `after`: nothing need be asked of the rows."""
-        return after >= max(self._taken_from, self._touched.get(table, 0))
-
-    def _drain(self, whose: Whose = "reader") -> None:
-        with self._draining:
-            with self._pending_lock:
-                batch = self._pending[:]
-            if batch:
-                started = time.perf_counter()
-                self._attempt("rows", lambda: self._take(batch))
-                self.following.took(whose, len(batch), time.perf_counter() - started)
-
-    def _take(self, batch: list[tuple[int, list[Change]]]) -> None:
-        self._rows.take(batch)
-        with self._pending_lock:
-            del self._pending[: len(batch)]
-
-    def _same_log(self) -> bool:
-        """Whether the last event the rows took is the one of that seq in the log."""
-        position = self._rows.position
-        if position == 0:
-            return True
-        stored = self._rows.query('SELECT "at", kind FROM events WHERE seq_from = ?', [position])
-        try:
-            event = self._read(position)
-        except LookupError:
-            return False
-        return [(row["at"], row["kind"]) for row in stored] == [(event.at, event.kind)]
-
-    def _take_from_log(self, fold_from: FoldFrom, tell: Progress | None = None) -> None:
-        batch: list[tuple[int, list[Change]]] = []
-        with self._draining:
-            for before, event in fold_from(self._rows.position):
-                batch.append((event.seq, project(before, event)))
-                if len(batch) == CATCH_UP_EVENTS:
-                    self._rows.take(batch)
-                    batch = []
-                    if tell:
-                        tell(0.5 * min(1.0, self._rows.position / max(1, self._last_seq)))
-            self._rows.take(batch)
-            self._last_seq = max(self._last_seq, self._rows.position)
-            self._taken_from = self._last_seq
-
     def _drop_rows(self) -> None:
-        with self._draining:
-            self._rows.close()
-            forget(self._rows.path)
-            self._rows = RecallStore(self._rows.path, self._opens)
+        with self._rows.lock:
+            self._rows.drop()
             if self._tiering:
                 self._tiering.drop()
             self._hot.forget()
@@ -608,6 +533,7 @@ class Projections:
         self._hot.sync(self._rows.position)
         self._hot.keep()
         if self._similarity:
+            self._vectors.settle()
             self._similarity.sync(self._rows.position, self._spread)
             self._restore(self._similarity)
             if self._closing.is_set():
@@ -646,36 +572,40 @@ class Projections:
 
     def _find(self, scope: Scope, query: str, page: int, page_size: int, at: int | None, how: How) -> Found:
         finding = self._finding
-        self._drain()
-        position = self._rows.position
-        if query.strip() and how.signals != "vectors" and finding.hot.behind(position) > WORDS_BEHIND_MOST:
+        if query.strip() and how.signals != "vectors" and finding.hot.behind(self._rows.last_seq) > WORDS_BEHIND_MOST:
             # Reading a whole life's words takes seconds: the thread does it, and the rows answer meanwhile.
             self._work.set()
             self._hurry.set()
+            position = self._rows.drained()
             return scan(self._select, scope._replace(n=position if at is None else at), query, page, page_size)
         started = time.perf_counter()
-        position, how = self._held(finding, query, how)
+        position, how = self._held(finding, query, how, reads_rows(scope, query))
         found = finding.search.find(scope._replace(n=position if at is None else at), query, page, page_size, how)
         if query.strip():
             self.following.searched(time.perf_counter() - started, approximate="approximate" in found.mode)
         return found
 
-    def _held(self, finding: _Finding, query: str, how: How) -> tuple[int, How]:
-        """Have all that was committed held for a search: (the last event, how to search with what is held)."""
-        self._drain()
-        position = self._rows.position
-        if query.strip():
-            finding.hot.sync(position)
-            similarity = finding.similarity
-            if similarity and how.signals != "words":
-                if not similarity.loaded:
-                    self._work.set()
-                if similarity.behind(position) > VECTORS_BEHIND_MOST:
-                    # A whole life's vectors take seconds to read: the thread does it, and words answer meanwhile.
-                    self._work.set()
-                    self._hurry.set()
-                    return position, how._replace(signals="words")
-                self._attempt("vectors", lambda: _embed_new(similarity, position, query))
+    def _held(self, finding: _Finding, query: str, how: How, on_rows: bool) -> tuple[int, How]:
+        """Have all that was committed held for a search: (up to which event it is, how to search with what is held).
+
+        With `on_rows` the row store has it, too.
+        """
+        position = self._rows.drained() if on_rows else self._rows.last_seq
+        if not query.strip():
+            return position, how
+        position = finding.hot.sync(position)
+        similarity = finding.similarity
+        if similarity and how.signals != "words":
+            if not similarity.loaded:
+                self._work.set()
+            if similarity.behind(position) > VECTORS_BEHIND_MOST:
+                # A whole life's vectors take seconds to read: the thread does it, and words answer meanwhile.
+                self._work.set()
+                self._hurry.set()
+                return position, how._replace(signals="words")
+            self._attempt("vectors", lambda: _embed_new(similarity, position, query))
+            if self._vectors.waiting:
+                self._work.set()
         return position, how
 
     # --- the thread ---------------------------------------------------------------------------------
@@ -699,10 +629,10 @@ class Projections:
         while not self._closing.is_set() and (left := until - time.monotonic()) > 0:
             if self._hurry.wait(left) and not self._closing.is_set():
                 self._hurry.clear()
-                self._drain()
+                self._rows.drained()
         self._work.set()
 
-    def _attempt(self, store: Store | Literal["far"], action: Callable[[], None]) -> None:
+    def _attempt(self, store: _Fails, action: Callable[[], None]) -> None:
         try:
             action()
         except MemscopeError as error:
@@ -720,4 +650,4 @@ class Projections:
 
 def _embed_new(similarity: Similarity, position: int, query: str) -> None:
     similarity.sync(position)
-    similarity.embed(most=EMBED_IN_SEARCH, query=query)
+    similarity.embed(most=EMBED_IN_SEARCH, query=query, later=True)

@@ -128,6 +128,11 @@ def asked(query: str, today: date) -> Asked:
     return Asked(tuple(query_terms(query)), tuple(phrases)[:PHRASES_MOST], _days(query.lower(), today))
 
 
+def quotes(query: str) -> bool:
+    """Whether a query may have a quoted phrase."""
+    return _QUOTED.search(query[:QUERY_CHARS]) is not None
+
+
 def query_terms(query: str) -> list[str]:
     """The different words a query looks for, stemmed, in its order; stop words only when it has nothing else."""
     found = dict.fromkeys(_asked_terms(query[:QUERY_CHARS]))

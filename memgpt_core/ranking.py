@@ -171,13 +171,22 @@ def fuse(signals: Signals, best: float, weigh: Weights) -> tuple[NDArray[np.int6
     sums = weigh.vectors * signals.vectors + EXACT_BONUS * signals.exact
     if best:
         sums += weigh.words * signals.words / best
-    scores = [round(score, 6) for score in sums.tolist()]
+    scores = rounded(sums)
     by_vector = signals.vectors >= weigh.floor
     unseen = (signals.word_ranks == 0) & ~by_vector
-    order = np.lexsort((-signals.born, -np.array(scores), unseen))
+    order = np.lexsort((-signals.born, -scores, unseen))
     best_by_words = (signals.word_ranks > 0) & (signals.word_ranks <= weigh.kept)
     best_by_vector = by_vector & (signals.vector_ranks > 0) & (signals.vector_ranks <= weigh.kept)
-    return _keep_the_best(order, best_by_words | best_by_vector), scores
+    return _keep_the_best(order, best_by_words | best_by_vector), scores.tolist()
+
+
+def rounded(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each as Python's `round(score, 6)` gives it, which NumPy's does not where a score lies between two."""
+    found: NDArray[np.float64] = np.round(scores, 6)
+    scaled = scores * 1e6
+    for at in np.flatnonzero(np.abs(scaled - np.floor(scaled) - 0.5) < 1e-4).tolist():
+        found[at] = round(float(scores[at]), 6)
+    return found
 
 
 def _keep_the_best(order: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -187,5 +196,6 @@ def _keep_the_best(order: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray
     if not len(wanted):
         return order
     gone = first[::-1][~kept[first[::-1]]][: len(wanted)][::-1]
-    stay = np.concatenate([wanted, gone])
-    return np.concatenate([first[~np.isin(first, stay)], wanted, gone, rest[~np.isin(rest, stay)]])
+    other = np.ones(len(order), np.bool_)
+    other[wanted] = other[gone] = False
+    return np.concatenate([first[other[first]], wanted, gone, rest[other[rest]]])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from memgpt_core.events import Hit
 from memgpt_core.hot import INDEXED_ROLES, HotTable, HotTier, Query
 from memgpt_core.ids import number
-from memgpt_core.queries import Asked, Phrase, asked
+from memgpt_core.queries import Asked, Phrase, asked, quotes
 from memgpt_core.ranking import (
     SHORTLIST,
     WORDS_CONTEXT,
@@ -30,7 +30,7 @@ from memgpt_core.ranking import (
 from memgpt_core.scope import Scope
 from memgpt_core.similarity import Near, Similarity
 from memgpt_core.stores.matrix import Vector
-from memgpt_core.stores.versions import NONE, Mask, Part, Places, Versions
+from memgpt_core.stores.versions import NONE, Mask, Part, Places, Versions, union
 
 _FILTER_NAMES = {
     "roles": "who it is from",
@@ -205,9 +205,8 @@ class Search:
             )
         if near:
             over = near.places[near.over[near.places]]
-            candidates, match = (
-                (np.union1d(by_words, over), matched | near.over) if len(by_words) else (over, near.over)
-            )
+            match = matched | near.over if len(by_words) else near.over
+            candidates = union(by_words, over, len(part)) if len(by_words) else over
             mode = VECTORS if how.signals == "vectors" else BOTH
             mode += "" if near.recall is None else APPROXIMATE.format(near.recall)
         rest = match.copy()
@@ -374,6 +373,11 @@ class Search:
     def _ids(self, scope: Scope) -> set[str]:
         where, params = scope.where()
         return {row["id"] for row in self._query(f"SELECT id FROM {scope.table} WHERE {where}", params)}
+
+
+def reads_rows(scope: Scope, query: str) -> bool:
+    """Whether a search asks the row store, which must then have everything."""
+    return not query.strip() or scope.by_ids or scope.document is not None or quotes(query)
 
 
 def _best(hot: HotTable, places: Places, scores: NDArray[np.float64]) -> Places:

@@ -16,15 +16,16 @@ from memgpt_core.embedding.batching import joins
 from memgpt_core.errors import ModelUnavailable, StoreBroken
 from memgpt_core.hot import INDEXED as INDEXED
 from memgpt_core.hot import INDEXED_ROLES as INDEXED_ROLES
-from memgpt_core.hot import HotTable, HotTier, portion
+from memgpt_core.hot import HotTable, HotTier, indexed, portion
 from memgpt_core.hot import Query as Query
 from memgpt_core.queries import PIECE_CHARS, pieces
 from memgpt_core.query_vectors import QueryVectors
 from memgpt_core.ranking import SEMANTIC, weights
+from memgpt_core.rows import Row
 from memgpt_core.stores.matrix import NEAR, NO_COSINE, Cosines, Rough, Vector
 from memgpt_core.stores.tiered import TieredMatrix
 from memgpt_core.stores.vectors import VectorStore, text_hash
-from memgpt_core.stores.versions import NONE, Began, Mask, Places
+from memgpt_core.stores.versions import NONE, Began, Mask, Places, without
 from memgpt_core.tiering import Tiering
 
 EMBED_BATCH = 256
@@ -87,19 +88,30 @@ class Similarity:
 
         Whoever takes a whole life at once can make room `between` two portions.
         """
-        self._hot.sync(position)
+        position = self._hot.sync(position)
         self._tiering.attach()
         for table in INDEXED:
-            while self._matrices()[table].position < position:
+            while self._matrices()[table].position < position and not self._take_recent(table, position):
+                to = min(position, self._hot.drained())
                 with self._hot.lock:
-                    if (matrix := self._matrices()[table]).position < position:
-                        self._sync(table, matrix, portion(self._query, table, matrix.position, position))
+                    to = min(to, self._hot.tables[table].position)
+                    if (matrix := self._matrices()[table]).position >= to:
+                        break
+                    self._take(table, matrix, portion(self._query, table, matrix.position, to))
                 between()
 
-    def embed(self, most: int | None = None, go_on: Callable[[], bool] = lambda: True, query: str = "") -> None:
+    def embed(
+        self,
+        most: int | None = None,
+        go_on: Callable[[], bool] = lambda: True,
+        query: str = "",
+        *,
+        later: bool = False,
+    ) -> None:
         """Embed texts that lack a vector: all of them, or only if they are at most `most`; `go_on` can stop it.
 
         A `query` that is asked next goes along with them, so that a search right after something new makes one request.
+        With `later` nobody waits for the disk: the home keeps the vectors in RAM until it settles.
 
         Raises:
             ModelUnavailable: the embedder cannot be used now; what was embedded until then is kept.
@@ -113,7 +125,7 @@ class Similarity:
                 for at in range(0, len(wanted), EMBED_BATCH):
                     if not go_on():
                         return
-                    self._embed(wanted[at : at + EMBED_BATCH], self._queries.wanted(query))
+                    self._embed(wanted[at : at + EMBED_BATCH], self._queries.wanted(query), later)
 
     def take(self, vectors: Mapping[str, Vector]) -> None:
         """Take vectors (by hash of the text) that were kept elsewhere, also into the home's."""
@@ -173,7 +185,7 @@ class Similarity:
         if len(best) > size:
             kept = np.lexsort((-hot.versions.column("born")[best], -cosines))[:size]
             best, cosines = best[kept], cosines[kept]
-        more = np.setdiff1d(also, best) if len(also) else also
+        more = without(also, best, len(rough)) if len(also) else also
         more = more[matrix.has()[more]]
         cosines = np.concatenate([cosines, matrix.exact(more, query, *beside)])
         recall = None if matrix.exhausted or matrix.far is None else matrix.far.kind.recall
@@ -199,10 +211,18 @@ class Similarity:
         assert hot.matrix is not None
         return hot.matrix
 
-    def _sync(self, table: str, matrix: TieredMatrix, position: int) -> None:
-        if self._hot.untouched(table, matrix.position):
-            matrix.position = position
-            return
+    def _take_recent(self, table: str, position: int) -> bool:
+        """Take the rows that began just now from RAM; False when that is not all that happened."""
+        with self._hot.lock:
+            matrix = self._matrices()[table]
+            began = self._hot.recent.since(table, matrix.position, position)
+            if began is None or self._hot.tables[table].position < position:
+                return False
+            found = [row for row in began if indexed(table, row)]
+            self._add(matrix, found, [self._hashes(text_hash(row["text"]), row["text"]) for row in found], position)
+            return True
+
+    def _take(self, table: str, matrix: TieredMatrix, position: int) -> None:
         # The text is read only where it may be cut into pieces.
         # (Bytes: two or three a sign that a piece counts as three.)
         long = f"CASE WHEN 3 * strlen(text) > {2 * PIECE_CHARS} THEN text END" if self._splits else "NULL"
@@ -211,15 +231,22 @@ class Similarity:
             f"WHERE {INDEXED[table]} AND seq_from > $after AND seq_from <= $position",
             {"after": matrix.position, "position": position},
         )
+        self._add(matrix, found, [self._hashes(row["hash"], row["long"]) for row in found], position)
+
+    def _add(self, matrix: TieredMatrix, found: Sequence[Row], pieces_of: Sequence[list[str]], position: int) -> None:
+        """Rows that began, each with its pieces' hashes, which the matrix then has up to `position`."""
         hashes: list[str] = []
         places = matrix.versions.places(Began(row["id"], row["seq_from"]) for row in found)
         for at in np.argsort(places, kind="stable").tolist():
-            place, row = int(places[at]), found[at]
-            if place != NONE:
-                hashes += matrix.add(place, _hashes(row["hash"], row["long"]))
+            if places[at] != NONE:
+                hashes += matrix.add(int(places[at]), pieces_of[at])
         matrix.cover(int(np.searchsorted(matrix.versions.column("seq_from"), position, side="right")))
-        matrix.fill(self._vectors.known(self._embedder.name, self._embedder.dim, hashes))
+        if hashes:
+            matrix.fill(self._vectors.known(self._embedder.name, self._embedder.dim, hashes))
         matrix.position = position
+
+    def _hashes(self, hash: str, text: str | None) -> list[str]:
+        return [hash] if text is None else list(_named(hash, self._pieces(text)))
 
     # --- embedding --------------------------------------------------------------------------------------------
 
@@ -230,19 +257,28 @@ class Similarity:
         wanted = [at for at, hashes in lacking if not all(hash in self.refused for hash in hashes)]
         return matrix.versions.began(np.array(wanted, np.int64))
 
-    def _embed(self, lacking: Sequence[tuple[str, Began]], along: Sequence[str]) -> None:
-        """Embed the texts that began in these tables at these events, and queries along with them."""
-        found = []
-        for table in INDEXED:
-            began = [one for of, one in lacking if of == table]
-            found += self._query(
-                f"SELECT DISTINCT sha256(text) AS hash, text FROM {table} WHERE seq_from IN (SELECT unnest($seqs)) AND "
-                "id IN (SELECT unnest($ids))",
-                {"seqs": [one.seq_from for one in began], "ids": [one.id for one in began]},
-            )
+    def _texts(self, table: str, lacking: Sequence[tuple[str, Began]]) -> list[str]:
+        began = [one for of, one in lacking if of == table]
+        found = self._hot.recent.texts(table, began)
+        if found is not None:
+            return found
+        self._hot.drained()
+        rows = self._query(
+            f"SELECT DISTINCT text FROM {table} WHERE seq_from IN (SELECT unnest($seqs)) AND "
+            "id IN (SELECT unnest($ids))",
+            {"seqs": [one.seq_from for one in began], "ids": [one.id for one in began]},
+        )
+        return [row["text"] for row in rows]
+
+    def _embed(self, lacking: Sequence[tuple[str, Began]], along: Sequence[str], later: bool) -> None:
+        """Embed the texts that began in these tables at these events, and queries along with them.
+
+        With `later` the home keeps the vectors in RAM and puts them on disk when it settles.
+        """
+        found = {text_hash(text): text for table in INDEXED for text in self._texts(table, lacking)}
         if not found:
             return
-        texts = {row["hash"]: self._pieces(row["text"]) for row in found}
+        texts = {hash: self._pieces(text) for hash, text in found.items()}
         wanted = {hash: piece for row, parts in texts.items() for hash, piece in _named(row, parts).items()}
         known = (
             self._vectors.get(self._embedder.name, self._embedder.dim, list(wanted)) if len(wanted) > len(found) else {}
@@ -261,7 +297,8 @@ class Similarity:
         for row, parts in texts.items():
             if len(parts) > 1:
                 vectors[row] = _mean([vectors[hash] for hash in _named(row, parts)])
-        refused = self._vectors.put(self._embedder.name, self._embedder.dim, vectors)
+        keep = self._vectors.hold if later else self._vectors.put
+        refused = keep(self._embedder.name, self._embedder.dim, vectors)
         kept = {hash: vector for hash, vector in vectors.items() if hash not in refused}
         with self._hot.lock:
             self.refused.update(refused)
@@ -291,10 +328,6 @@ def _largest(cosines: Rough, size: int) -> Places:
 def _named(hash: str, parts: Sequence[str]) -> dict[str, str]:
     """A text's pieces by hash; a text that is one piece has its own."""
     return {hash: parts[0]} if len(parts) == 1 else {text_hash(piece): piece for piece in parts}
-
-
-def _hashes(hash: str, long: str | None) -> list[str]:
-    return [hash] if long is None else list(_named(hash, pieces(long)))
 
 
 def _mean(vectors: Sequence[Vector]) -> Vector:

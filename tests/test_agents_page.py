@@ -271,7 +271,7 @@ def test_what_searches_keep_in_ram_is_shown_and_what_is_approximate_says_so(
 
 def test_a_difference_is_named(home: Home, ws: Workspace) -> None:
     ws.rows("SELECT 1")
-    with ws.projections._rows._con.cursor() as forger:
+    with ws.projections._rows._store._con.cursor() as forger:
         forger.execute("UPDATE events SET kind = '<i>forged</i>' WHERE seq_from = 2")
     app = press(page(ws.agent_id), "Compare with the log")
     until(lambda: not home.upkeep.busy(ws.agent_id))

@@ -93,6 +93,8 @@ FLOORS: dict[str, int] = {
             "projections",
             "indexing",
             "hot",
+            "recent",
+            "following",
             "scope",
             "search",
             "similarity",

@@ -702,7 +702,7 @@ def test_stores_are_compared_and_made_anew_in_the_background(opened: Open) -> No
     counts = [ws.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in COLUMNS]
     assert job.said == f"{sum(counts)} rows compared with {ws.last_seq} events of the log, no difference."
     assert (job.running, job.failed, job.differences) == (False, False, ())
-    with ws.projections._rows._con.cursor() as forger:
+    with ws.projections._rows._store._con.cursor() as forger:
         forger.execute("UPDATE messages SET text = 'forged' WHERE role = 'user'")
     home.upkeep.start(ws, "verify")
     until(lambda: not home.upkeep.busy(ws.agent_id))

@@ -5,7 +5,7 @@ import pytest
 
 from memgpt_core.ranking import Context
 from memgpt_core.stores.matrix import NO_COSINE, VectorMatrix
-from memgpt_core.stores.versions import NONE, Began, Version, Versions
+from memgpt_core.stores.versions import NONE, Began, Version, Versions, union, without
 
 DIM = 16
 CONTEXT = Context(before=0.5, after=0.2)
@@ -97,3 +97,9 @@ def test_a_text_in_pieces_is_as_near_as_its_best_one() -> None:
     assert matrix.exact(np.array([0, 2]), query, *beside) == pytest.approx([best, vectors[3] @ query], abs=2e-6)
     assert matrix.rough(query, *beside) == pytest.approx([best, NO_COSINE, vectors[3] @ query], abs=1e-5)
     assert matrix.not_embedded() == set()
+
+
+def test_places_joined_and_taken_away_come_once_and_in_order() -> None:
+    some, others = np.array([7, 2, 5]), np.array([5, 9])
+    assert union(some, others, 10).tolist() == [2, 5, 7, 9]
+    assert without(some, others, 10).tolist() == [2, 7]

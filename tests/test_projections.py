@@ -64,7 +64,7 @@ def opened(
     vectors_mb: int | None = None,
 ) -> Iterator[Live]:
     """Stores in `folder`, caught up; `slow` keeps their thread from doing anything by itself."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         if slow:
             patch.setattr(projections, "FLUSH_EVERY_S", 3600.0)

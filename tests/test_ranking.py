@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from memgpt_core import ranking
 from memgpt_core.ranking import (
     KEPT_WITHIN,
     LEXICAL,
@@ -158,3 +159,10 @@ def test_scores_are_rounded() -> None:
 def test_an_embedder_is_weighed_by_its_name() -> None:
     assert weights("hashing") is LEXICAL
     assert weights("minilm") is weights("ollama:all-minilm") is SEMANTIC
+
+
+def test_scores_are_rounded_as_python_rounds_them() -> None:
+    between = np.random.default_rng(1).integers(0, 10**7, 5000) * 1e-6 * 0.1
+    found = ranking.rounded(between)
+    assert found.tolist() == [round(score, 6) for score in between.tolist()]
+    assert (found != np.round(between, 6)).any(), "NumPy alone rounds some of them otherwise"

@@ -1,5 +1,6 @@
 """Vectors beyond RAM: what is on disk is found like what is here, filters are kept, and what was missed is said."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,7 +41,7 @@ class Tiers:
 
     def __init__(self, folder: Path, context: Context, *, budget_mb: float = 0, pieces: bool = False) -> None:
         self.versions = Versions("m", ("user",))
-        self.hot: Any = SimpleNamespace(lock=tiering.HotTier(folder, lambda _sql, _params: [], 0).lock, tables={})
+        self.hot: Any = SimpleNamespace(lock=threading.RLock(), tables={})
         for table in tiering.INDEXED:
             hot: Any = SimpleNamespace()
             hot.forget_vectors = lambda hot=hot: setattr(hot, "matrix", TieredMatrix(DIM, self.versions, context))
@@ -252,3 +253,16 @@ def test_a_disk_that_takes_nothing_leaves_everything_in_ram(tmp_path: Path, monk
     tiers.tiering.follow()
     assert tiers.matrix.far
     assert tiers.recall() >= 0.9
+
+
+def test_what_is_near_is_told_by_its_slot_wherever_its_row_stands(tmp_path: Path) -> None:
+    far = NearestVectors(tmp_path, "passages", DIM)
+    far.open()
+    slots = np.arange(300)[::-1] + 1000
+    far.add(slots[:200], slots[:200], VECTORS[:200])
+    far.add(slots[200:], slots[200:], VECTORS[200:300])
+    for query in QUERIES:
+        found, cosines = far.find(query, 20, 1)
+        true = np.argsort(-(VECTORS[:300] @ query))[:20]
+        assert found.tolist() == slots[true].tolist()
+        assert np.allclose(cosines, VECTORS[true] @ query, atol=1e-6)

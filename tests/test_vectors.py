@@ -103,3 +103,55 @@ def test_a_file_removed_while_open_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreBroken, match="removed while it was open"):
         store.put("model", 2, {"h": unit(1, 0)})
     store.close()
+
+
+def test_what_is_held_is_handed_out_counted_and_put_on_disk_later(tmp_path: Path) -> None:
+    store = VectorStore(tmp_path / "vectors.duckdb")
+    store.put("model", 2, {"there": unit(1, 0)})
+    refused = store.hold("model", 2, {"new": unit(0, 1), "there": unit(0, 1), "bad": unit(1, 1) * 2})
+    assert list(refused) == ["bad"]
+    assert store.waiting
+    assert store.count() == 2
+    assert store.spaces(["new", "there"]) == {"new": [("model", 2)], "there": [("model", 2)]}
+    assert np.array_equal(store.get("model", 2, ["there"])["there"], unit(1, 0)), "the first stays"
+    raw = store._con.cursor()
+    assert raw.execute("SELECT count(*) FROM vectors").fetchall() == [(1,)]
+    store.settle()
+    assert not store.waiting
+    assert raw.execute("SELECT hash FROM vectors ORDER BY hash").fetchall() == [("new",), ("there",)]
+    raw.close()
+    assert np.array_equal(store.get("model", 2, ["new"])["new"], unit(0, 1))
+    store.hold("model", 2, {"last": unit(1, 1), "gone": unit(1, 2)})
+    store.drop("model", 2, ["gone"])
+    store.close()
+    store = VectorStore(tmp_path / "vectors.duckdb")
+    assert store.get("model", 2, ["last", "new", "there", "gone"]).keys() == {"last", "new", "there"}
+    store.close()
+
+
+def test_a_disk_that_refuses_leaves_what_is_held_to_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = VectorStore(tmp_path / "vectors.duckdb")
+    with monkeypatch.context() as full:
+        full.setattr(VectorStore, "_replace", lambda *_: (_ for _ in ()).throw(StoreBroken("no space")))
+        with pytest.raises(StoreBroken):
+            store.put("model", 2, {"h": unit(0, 1)})
+        assert store.get("model", 2, ["h"]).keys() == {"h"}
+    store.settle()
+    assert not store.waiting
+    assert store.get("model", 2, ["h"]).keys() == {"h"}
+    store.close()
+
+
+def test_what_the_disk_cannot_have_is_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = VectorStore(tmp_path / "vectors.duckdb")
+    hashes = [text_hash(str(at)) for at in range(600)]
+    vectors = {hash: unit(at + 1, 1) for at, hash in enumerate(hashes)}
+    store.put("model", 2, dict(list(vectors.items())[:300]))
+    assert store.get("model", 2, hashes[299:301]).keys() == {hashes[299]}
+    store.put("model", 2, dict(list(vectors.items())[300:500]))
+    for some in (hashes[:250], hashes[250:], hashes):
+        assert store.get("model", 2, some).keys() == set(some) & set(hashes[:500])
+    monkeypatch.setattr(VectorStore, "_read", lambda *_: pytest.fail("the disk was asked"))
+    assert store.get("model", 2, hashes[500:]) == {}
+    monkeypatch.undo()
+    store.close()

@@ -58,7 +58,7 @@ class Hand:
         with self._counting(), self._journal.lock:
             if on_rows:
                 stores = self._stores()
-                stores.items(())
+                stores.settle()
                 status = stores.status()
                 if status.pending:
                     raise StoreBroken(status.error or "The stores are behind the log. Rebuild them, then edit again.")

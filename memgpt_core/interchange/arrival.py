@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from memgpt_core import checkpoints, folders
 from memgpt_core.events import Event, decode
+from memgpt_core.following import CATCH_UP_EVENTS
 from memgpt_core.interchange.manifest import (
     DOCUMENTS,
     FORMAT,
@@ -29,7 +30,6 @@ from memgpt_core.interchange.manifest import (
 )
 from memgpt_core.interchange.sealed import BundleRefused, Member, SealedReader, refusal
 from memgpt_core.project import Change, project
-from memgpt_core.projections import CATCH_UP_EVENTS
 from memgpt_core.state import INITIAL, State, apply
 from memgpt_core.stores.documents import ColdStorage, digest_of
 from memgpt_core.stores.recall import RecallStore

@@ -120,6 +120,8 @@ class VectorMatrix:
     def lacking(self) -> dict[int, list[str]]:
         """By version, the hashes of its pieces without a vector; current ones first, newest first."""
         found: dict[int, list[str]] = {}
+        if not self._lacking:
+            return found
         for hash, slots in self._lacking.items():
             found.setdefault(int(self._owner[slots[-1]]), []).append(hash)
         current = self.versions.column("seq_to") == OPEN

@@ -109,13 +109,9 @@ class TieredMatrix(VectorMatrix):
         self.searches = 0
 
     def reads(self, slots: Numbers) -> NDArray[np.float32]:
-        """The vectors of these slots, from the disk, each once, in rising order."""
+        """The vectors of these slots, from the disk."""
         assert self.far is not None
-        rows = self._far_row[slots]
-        order = np.argsort(rows)
-        found = np.empty((len(slots), self.dim), np.float32)
-        found[order] = self.far.at(rows[order])
-        return found
+        return self.far.at(self._far_row[slots])
 
     def _waiting(self) -> Numbers:
         if self.far is None:
@@ -222,8 +218,7 @@ class TieredMatrix(VectorMatrix):
         here = rows != NONE
         found[here] = self._vectors[rows[here]]
         if not here.all():
-            read, at = np.unique(slots[~here], return_inverse=True)
-            found[~here] = self.reads(read)[at]
+            found[~here] = self.reads(slots[~here])
         return found
 
     def _looked_up(self, query: Vector, among: Mask | None, size: int) -> Rough:
@@ -245,7 +240,7 @@ class TieredMatrix(VectorMatrix):
             self._hits = Counter({slot: times for slot, times in self._hits.items() if times > 1})
         return by_slot
 
-    def _nearest(self, query: Vector, among: Mask | None, size: int) -> tuple[Numbers, Rough]:
+    def _nearest(self, query: Vector, among: Mask | None, size: int) -> tuple[Numbers, NDArray[np.floating]]:
         """(slots, cosines) of the nearest on disk that are searched, nearest first."""
         assert self.far is not None
         far = self.far

@@ -193,4 +193,19 @@ class Versions:
         return before, after
 
 
+def union(some: Places, others: Places, size: int) -> Places:
+    """Places that are among some or others, in rising order, of so many versions; faster than sorting them."""
+    there = np.zeros(size, np.bool_)
+    there[some] = there[others] = True
+    return np.flatnonzero(there)
+
+
+def without(some: Places, others: Places, size: int) -> Places:
+    """Places that are among some and not among others, in rising order, of so many versions."""
+    there = np.zeros(size, np.bool_)
+    there[some] = True
+    there[others] = False
+    return np.flatnonzero(there)
+
+
 COLUMNS = ("born", "seq_from", "seq_to", "at", "role", "session")

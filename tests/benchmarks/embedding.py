@@ -64,7 +64,7 @@ class Stores(Projections):
 
     def flush(self) -> bool:
         """Take what was committed, and embed what is new."""
-        self._drain()
+        self.settle()
         self._attempt("vectors", self._embed)
         return True
 

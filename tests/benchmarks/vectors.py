@@ -111,7 +111,7 @@ def _timed(where: str, stores: Projections, canned: Canned, size: int) -> list[t
         floor = ""
         if what == "both":
             floor = at_most(ratio, HYBRID_RATIO, "x the slower half")
-        elif what == "tier" and where == "in RAM":
+        elif what in ("tier", "vectors") and where == "in RAM":
             floor = at_most(ratio, RAM_RATIO, "x")
         elif what == "tier" and size == SIZES[-1]:
             floor = at_most(ratio, 1.0, "x")
