@@ -62,6 +62,8 @@ def test_who_took_what_in_is_counted(ws: Workspace) -> None:
     ws.edits.insert_passage("A parrot named Admiral eats waffles.")
     ws.edits.insert_passage("The boiler valve has the part number VX-2291.")
     assert ws.archival("parrot").total == 1
+    assert ws.projections.following.view().reader == before.reader, "a search has them from RAM"
+    assert len(ws.rows("SELECT id FROM passages")) == 2
     after = ws.projections.following.view()
     assert (after.reader.times, after.reader.things) == (before.reader.times + 1, before.reader.things + 2)
     assert after.exact.times == before.exact.times + 1
