@@ -11,6 +11,7 @@ import streamlit as st
 from memgpt_core.documents.extraction import FILE_BYTES_MOST, SUPPORTED
 from memgpt_core.documents.origins import apart
 from memgpt_core.errors import EditRefused
+from memgpt_core.views.documents import counted
 from memgpt_core.views.passages import visible
 from pages.parts import choices
 from pages.parts.frame import Here, attempt
@@ -95,7 +96,9 @@ def _uploader(agent: str) -> str:
         key=key,
         label_visibility="collapsed",
     )
-    st.caption(f"At most {MOST_MB} MB a file, by path too: split what is larger.")
+    arrived = len(st.session_state.get(key) or [])
+    here = f"{counted(arrived, 'file')} arrived, ready to be added. " if arrived else ""
+    st.caption(f"{here}At most {MOST_MB} MB a file, by path too: split what is larger.")
     return key
 
 

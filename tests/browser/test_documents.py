@@ -44,7 +44,7 @@ def test_a_folder_is_added_found_read_and_removed(
     page.get_by_text("A folder", exact=True).click()
     settled(page)
     page.locator("input[type=file][webkitdirectory]").set_input_files(folder)
-    expect(page.get_by_text("rules.pdf")).to_be_visible()
+    expect(page.get_by_text("6 files arrived, ready to be added")).to_be_visible()
     settled(page)
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_text("Of 6 files: 6 added")).to_be_visible()
