@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from memgpt_core.views.documents import counted
+from memgpt_core.views.lanes import counted
 from pages.parts import (
     archival_rows,
     choices,

@@ -7,6 +7,8 @@ what cannot be seen.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from memgpt_core.views.lanes import counted
+
 KINDS: dict[str, str] = {
     "text/plain": "Text",
     "text/markdown": "Markdown",
@@ -41,11 +43,6 @@ NAMES_MOST = 40
 def kind_text(media: str) -> str:
     """What people call a document of this media type."""
     return KINDS.get(media, media)
-
-
-def counted(number: int, what: str) -> str:
-    """A number with its noun, `1 file` or `2 files`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def trail(title_path: Sequence[str]) -> str:

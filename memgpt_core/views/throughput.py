@@ -6,7 +6,7 @@ measured are called about. What concerns the whole home says so.
 
 from typing import NamedTuple
 
-from memgpt_core.views.documents import counted
+from memgpt_core.views.lanes import counted
 from memgpt_core.views.residency import Figure
 from memgpt_core.views.timing import seconds_text
 

@@ -11,7 +11,7 @@ import streamlit as st
 from memgpt_core.documents.extraction import FILE_BYTES_MOST, SUPPORTED
 from memgpt_core.documents.origins import apart
 from memgpt_core.errors import EditRefused
-from memgpt_core.views.documents import counted
+from memgpt_core.views.lanes import counted
 from memgpt_core.views.passages import visible
 from pages.parts import choices
 from pages.parts.frame import Here, attempt

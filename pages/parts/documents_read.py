@@ -7,7 +7,8 @@ import streamlit as st
 
 from memgpt_core.documents.library import Document
 from memgpt_core.ids import seq_of
-from memgpt_core.views.documents import call_text, counted, pages_text, passages_text, runs_text, trail
+from memgpt_core.views.documents import call_text, pages_text, passages_text, runs_text, trail
+from memgpt_core.views.lanes import counted
 from memgpt_core.views.passages import SHOWN_CHARS, visible
 from pages.parts import documents_rows
 from pages.parts.agents_table import size_text

@@ -6,7 +6,8 @@ import streamlit as st
 
 from memgpt_core.adding import Line, Progress, Request, key
 from memgpt_core.jobs import Job
-from memgpt_core.views.documents import OUTCOMES, counted, line_text, outcome_text, why_text
+from memgpt_core.views.documents import OUTCOMES, line_text, outcome_text, why_text
+from memgpt_core.views.lanes import counted
 from memgpt_core.views.passages import visible
 from pages.parts import exchange_job, frame, pager
 from pages.parts.agents_table import size_text

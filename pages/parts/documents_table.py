@@ -5,7 +5,8 @@ from typing import Any
 import streamlit as st
 
 from memgpt_core.documents.library import Document
-from memgpt_core.views.documents import counted, kind_text
+from memgpt_core.views.documents import kind_text
+from memgpt_core.views.lanes import counted
 from memgpt_core.views.passages import visible
 from pages.parts import address, documents_rows, export, pager
 from pages.parts.agents_table import size_text
