@@ -9,7 +9,8 @@ import streamlit as st
 
 from memgpt_core.documents.library import Document, SectionRow
 from memgpt_core.errors import DocumentMissing
-from memgpt_core.views.documents import counted, kind_text, passages_text, tokens_text, trail
+from memgpt_core.views.documents import kind_text, passages_text, tokens_text, trail
+from memgpt_core.views.lanes import counted
 from memgpt_core.views.passages import visible
 from pages.parts import address, choices, documents_read, documents_rows, documents_table, pager
 from pages.parts.agents_table import size_text
